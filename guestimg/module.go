@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+
+package guestimg
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"emukp/emu/x86"
+)
+
+// A Source is one part of a module.
+type Source struct {
+	Name string // a file name, different from the others'
+	Lang string // "c", "asm" (.S: through the preprocessor), "o" (an object)
+	Text []byte
+	// Messages name File, from Line on: for text that stands inside another
+	// file. "" and 0 are Name and 1.
+	File string
+	Line int
+}
+
+// BuildModule compiles and links a module at base against the kernel's
+// global symbols. emukp.h is included ahead of every source. What the tools
+// refuse comes back as a *BuildError. Same input, same compiler: same bytes.
+func BuildModule(ctx context.Context, name string, srcs []Source, base uint64, kernel *Image, o Options) ([]byte, error) {
+	if err := checkSources(srcs, kernel.Arch); err != nil {
+		return nil, fmt.Errorf("module %s: %w", name, err)
+	}
+	if base%x86.PageSize != 0 {
+		return nil, fmt.Errorf("module %s: base %#x is not page-aligned", name, base)
+	}
+	data, err := buildModule(ctx, srcs, base, kernel, o)
+	if err != nil {
+		return nil, fmt.Errorf("module %s: %w", name, err)
+	}
+	im, err := Load(name, data)
+	if err != nil {
+		return nil, fmt.Errorf("module %w", err)
+	}
+	if _, err := im.ExTable(); err != nil {
+		return nil, fmt.Errorf("module %w", err)
+	}
+	return data, nil
+}
+
+func buildModule(ctx context.Context, srcs []Source, base uint64, kernel *Image, o Options) ([]byte, error) {
+	w, err := newWorkshop(ctx, kernel.Arch.Name, o)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	if err := w.write("kernel.lds", kernelSymbols(kernel)); err != nil {
+		return nil, err
+	}
+	objs := []string{"kernel.lds"}
+	for _, s := range srcs {
+		obj := objName(s)
+		objs = append(objs, obj)
+		if s.Lang == "o" {
+			err = w.write(obj, s.Text)
+		} else {
+			err = w.compileSource(s, obj)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return w.link(base, "0", objs)
+}
+
+func objName(s Source) string {
+	if s.Lang == "o" && strings.HasSuffix(s.Name, ".o") {
+		return s.Name
+	}
+	return s.Name + ".o"
+}
+
+var langs = map[string]string{"c": "c", "asm": "assembler-with-cpp"}
+
+// compileSource puts the text behind a #line directive. Where the file named
+// there would be looked for, a copy with the lines at their right place
+// lets cc quote them under its messages.
+func (w *workshop) compileSource(s Source, obj string) error {
+	file, line := s.File, s.Line
+	if file == "" {
+		file = s.Name
+	}
+	line = max(line, 1)
+	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(file)
+	text := fmt.Sprintf("#line %d \"%s\"\n", line, quoted)
+	if s.Lang == "asm" {
+		text = fmt.Sprintf("# %d \"%s\"\n", line, quoted)
+	}
+	in := "in/" + s.Name
+	if err := w.write(in, append([]byte(text), s.Text...)); err != nil {
+		return err
+	}
+	extra := []string{"-fno-diagnostics-show-caret"}
+	if quotable(file) && line < 1<<16 {
+		extra = nil
+		padded := append(bytes.Repeat([]byte("\n"), line-1), s.Text...)
+		if err := w.write(file, padded); err != nil {
+			return err
+		}
+	}
+	return w.compile(langs[s.Lang], in, obj, extra...)
+}
+
+// quotable says whether a copy may lie under this name in the workshop.
+func quotable(file string) bool {
+	clean := filepath.ToSlash(filepath.Clean(file))
+	first, _, _ := strings.Cut(clean, "/")
+	switch first {
+	case ".", "include", "arch", "in", "image.lds", "kernel.lds", "out.elf":
+		return false
+	}
+	return filepath.IsLocal(file) && !strings.HasSuffix(clean, ".o")
+}
+
+var sourceName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*$`)
+
+func checkSources(srcs []Source, arch *x86.Arch) error {
+	if len(srcs) == 0 {
+		return errors.New("no sources")
+	}
+	seen := map[string]bool{}
+	for _, s := range srcs {
+		switch {
+		case !sourceName.MatchString(s.Name):
+			return fmt.Errorf("source name %q: want a plain file name", s.Name)
+		case seen[objName(s)]:
+			return fmt.Errorf("two sources named %q", s.Name)
+		case strings.ContainsFunc(s.File, unicode.IsControl):
+			return fmt.Errorf("source %s: control character in file name %q", s.Name, s.File)
+		case s.Lang == "o":
+			if err := checkObject(s.Text, arch); err != nil {
+				return fmt.Errorf("source %s: %w", s.Name, err)
+			}
+		case langs[s.Lang] == "":
+			return fmt.Errorf("source %s: unknown language %q (c, asm or o)", s.Name, s.Lang)
+		case len(bytes.TrimSpace(s.Text)) == 0:
+			return fmt.Errorf("source %s: empty", s.Name)
+		}
+		seen[objName(s)] = true
+	}
+	return nil
+}
+
+// checkObject refuses what ld would take for a linker script.
+func checkObject(text []byte, arch *x86.Arch) error {
+	f, err := elf.NewFile(bytes.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("not an ELF object: %w", err)
+	}
+	a, err := archOf(f)
+	if err != nil {
+		return err
+	}
+	if a != arch || f.Type != elf.ET_REL {
+		return fmt.Errorf("want a relocatable object for %v, have %v for %v", arch, f.Type, a)
+	}
+	return nil
+}
+
+var linkName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// kernelSymbols is a linker script: the address of each global symbol, for
+// those that the module does not define itself.
+func kernelSymbols(k *Image) []byte {
+	var b bytes.Buffer
+	for _, s := range k.Syms {
+		if s.Global && linkName.MatchString(s.Name) {
+			fmt.Fprintf(&b, "PROVIDE(%s = %#x);\n", s.Name, s.Addr)
+		}
+	}
+	return b.Bytes()
+}
+
+// CacheKey names the result of BuildModule: sha256 over sources, flags,
+// headers, base and kernel. File and Line, which only messages show, do not
+// count, nor does the compiler.
+func CacheKey(srcs []Source, base uint64, kernel *Image) string {
+	h := sha256.New()
+	put := func(b []byte) {
+		var n [8]byte
+		binary.LittleEndian.PutUint64(n[:], uint64(len(b)))
+		h.Write(n[:])
+		h.Write(b)
+	}
+	put([]byte("emukp module 1 " + kernel.Arch.Name + " " + kernel.Hash))
+	for _, f := range append(cflags(false), ldflags(base, "0")...) {
+		put([]byte(f))
+	}
+	files, err := supportFiles(kernel.Arch.Name)
+	if err != nil {
+		put([]byte(err.Error())) // no headers for this architecture: no build either
+	}
+	for _, f := range files {
+		put([]byte(path.Clean(f.name)))
+		put(f.data)
+	}
+	for _, s := range srcs {
+		put([]byte(s.Name))
+		put([]byte(s.Lang))
+		put(s.Text)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The guest kernel's one header. Modules get it without asking: it is
+ * included ahead of their text, assembly sources too.
+ */
+#ifndef _EMUKP_H
+#define _EMUKP_H
+
+#include <asm/asm.h>
+#include <asm/segment.h>
+#include <asm/ptrace.h>
+
+#ifdef __ASSEMBLER__
+#include <hypercall.h>
+#include <linkage.h>
+#else
+
+#include <types.h>
+#include <list.h>
+#include <hypercall.h>
+
+#define NR_CPUS		64
+#define TASK_COMM_LEN	16
+
+/* Where a probe must not go. */
+#define __kprobes	__section(".kprobes.text") noinline
+#define NOKPROBE_SYMBOL(fn)						\
+	static const unsigned long __used __section("_kprobe_blacklist") \
+	_kbl_addr_##fn = (unsigned long)(fn)
+
+/* What kernel modules are full of. */
+#define EXPORT_SYMBOL(s)
+#define EXPORT_SYMBOL_GPL(s)
+#define MODULE_LICENSE(s)
+#define MODULE_AUTHOR(s)
+#define MODULE_DESCRIPTION(s)
+#define module_init(fn)	int init_module(void) __attribute__((alias(#fn)))
+#define module_exit(fn)	void cleanup_module(void) __attribute__((alias(#fn)))
+
+typedef struct { volatile int locked; } spinlock_t;
+typedef struct { volatile int counter; } atomic_t;
+#define SPIN_LOCK_UNLOCKED	((spinlock_t) { 0 })
+#define DEFINE_SPINLOCK(name)	spinlock_t name = { 0 }
+#define ATOMIC_INIT(v)		{ (v) }
+
+/* Task states as in include/linux/sched.h. */
+#define TASK_RUNNING		0
+#define TASK_INTERRUPTIBLE	1
+#define TASK_UNINTERRUPTIBLE	2
+#define TASK_DEAD		0x80
+
+struct task_struct {
+	int pid;
+	char comm[TASK_COMM_LEN];
+	unsigned long sp;		/* saved by __switch_to_asm */
+	unsigned long stack;		/* top of the kernel stack */
+	unsigned long cr3;
+	int state;
+	int on_rq;
+	long cpu;
+	long preempt_count;		/* while it is switched out */
+	struct task_struct *next;	/* all tasks, see task_list */
+	struct list_head run_list;
+	long (*fn)(void *arg);
+	void *arg;
+	long exit_code;
+	unsigned long cr2, trap_nr, error_code;
+	unsigned long nr_switches;
+};
+
+struct rq {
+	spinlock_t lock;
+	struct list_head queue;
+	struct task_struct *curr, *idle;
+	unsigned long nr_running;
+};
+
+#include <asm/percpu.h>
+#include <asm/processor.h>
+
+#define current			get_current()
+#define smp_processor_id()	this_cpu_read(cpu)
+#define preempt_count()		this_cpu_read(preempt_count)
+#define preempt_disable()	do { this_cpu_inc(preempt_count); barrier(); } while (0)
+#define preempt_enable()	do { barrier(); this_cpu_dec(preempt_count); } while (0)
+
+/* BUG() is ud2, as on every x86 kernel. */
+#define BUG()		do { asm volatile("ud2"); unreachable(); } while (0)
+#define BUG_ON(c)	do { if (unlikely(c)) BUG(); } while (0)
+
+extern struct cpu_data cpu_data[NR_CPUS];
+extern struct task_struct init_tasks[NR_CPUS];
+extern struct task_struct *task_list;
+
+/* kernel/traps.c */
+void do_trap(struct pt_regs *regs, long error_code, long trapnr);
+void do_divide_error(struct pt_regs *regs, long error_code);
+void do_debug(struct pt_regs *regs, long error_code);
+void do_nmi(struct pt_regs *regs, long error_code);
+void do_int3(struct pt_regs *regs, long error_code);
+void do_overflow(struct pt_regs *regs, long error_code);
+void do_bounds(struct pt_regs *regs, long error_code);
+void do_invalid_op(struct pt_regs *regs, long error_code);
+void do_device_not_available(struct pt_regs *regs, long error_code);
+void do_double_fault(struct pt_regs *regs, long error_code);
+void do_invalid_TSS(struct pt_regs *regs, long error_code);
+void do_segment_not_present(struct pt_regs *regs, long error_code);
+void do_stack_segment(struct pt_regs *regs, long error_code);
+void do_general_protection(struct pt_regs *regs, long error_code);
+void do_page_fault(struct pt_regs *regs, long error_code);
+void do_coprocessor_error(struct pt_regs *regs, long error_code);
+void do_alignment_check(struct pt_regs *regs, long error_code);
+void do_machine_check(struct pt_regs *regs, long error_code);
+void do_simd_coprocessor_error(struct pt_regs *regs, long error_code);
+void do_IRQ(struct pt_regs *regs, long vector);
+void do_syscall(struct pt_regs *regs);
+void do_int80(struct pt_regs *regs);
+
+/* kernel/printk.c, lib/vsprintf.c */
+#define KERN_SOH	"\001"
+#define KERN_EMERG	KERN_SOH "0"
+#define KERN_ALERT	KERN_SOH "1"
+#define KERN_CRIT	KERN_SOH "2"
+#define KERN_ERR	KERN_SOH "3"
+#define KERN_WARNING	KERN_SOH "4"
+#define KERN_NOTICE	KERN_SOH "5"
+#define KERN_INFO	KERN_SOH "6"
+#define KERN_DEBUG	KERN_SOH "7"
+int printk(const char *fmt, ...) __printf(1, 2);
+int vprintk(const char *fmt, va_list args);
+int vsnprintf(char *buf, size_t size, const char *fmt, va_list args);
+int snprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
+void panic(const char *fmt, ...) __noreturn __printf(1, 2);
+#define pr_err(...)	printk(KERN_ERR __VA_ARGS__)
+#define pr_warn(...)	printk(KERN_WARNING __VA_ARGS__)
+#define pr_info(...)	printk(KERN_INFO __VA_ARGS__)
+#define pr_debug(...)	printk(KERN_DEBUG __VA_ARGS__)
+
+/* kernel/sched.c, kernel/fork.c, <arch>/switch.S */
+void schedule(void);
+void context_switch(struct task_struct *prev, struct task_struct *next);
+void switch_mm(struct task_struct *prev, struct task_struct *next);
+struct task_struct *pick_next_task(struct rq *rq);
+int wake_up_process(struct task_struct *p);
+void yield(void);
+void yield_cpu(void);
+void cpu_idle(void) __noreturn;
+struct task_struct *kthread_create(long (*fn)(void *), void *arg,
+				   unsigned long stack_top, const char *name);
+struct task_struct *kthread_run(long (*fn)(void *), void *arg,
+				unsigned long stack_top, const char *name);
+void set_task_comm(struct task_struct *p, const char *name);
+int alloc_pid(void);
+void do_exit(long code) __noreturn;
+long do_fork(unsigned long clone_flags, unsigned long stack_start,
+	     unsigned long stack_size, int *parent_tidptr, int *child_tidptr);
+struct task_struct *copy_process(unsigned long clone_flags,
+				 unsigned long stack_start,
+				 unsigned long stack_size);
+void wake_up_new_task(struct task_struct *p);
+struct task_struct *__switch_to_asm(struct task_struct *prev,
+				    struct task_struct *next);
+void enter_user(unsigned long ip, unsigned long sp) __noreturn;
+static inline void set_current_state(int state)
+{
+	WRITE_ONCE(current->state, state);
+}
+
+/* kernel/locking.c */
+void spin_lock(spinlock_t *lock);
+void spin_unlock(spinlock_t *lock);
+int spin_trylock(spinlock_t *lock);
+unsigned long spin_lock_irqsave(spinlock_t *lock);
+void spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags);
+int atomic_read(const atomic_t *v);
+void atomic_set(atomic_t *v, int i);
+void atomic_add(int i, atomic_t *v);
+void atomic_inc(atomic_t *v);
+void atomic_dec(atomic_t *v);
+int atomic_add_return(int i, atomic_t *v);
+int atomic_dec_and_test(atomic_t *v);
+int atomic_cmpxchg(atomic_t *v, int old, int new);
+int atomic_xchg(atomic_t *v, int new);
+void count_event(void);
+unsigned long read_events(long cpu);
+unsigned long ktime_get(void);
+
+/* kernel/list.c, lib/hash.c */
+void list_add(struct list_head *entry, struct list_head *head);
+void list_add_tail(struct list_head *entry, struct list_head *head);
+void list_del(struct list_head *entry);
+struct num_node {
+	struct list_head list;
+	long value;
+};
+struct num_node *list_find(struct list_head *head, long value);
+long list_sum(struct list_head *head);
+int list_length(struct list_head *head);
+u32 hash_bytes(const void *key, size_t len, u32 seed);
+u32 hash_long(unsigned long v, unsigned int bits);
+u32 crc32(u32 crc, const void *buf, size_t len);
+#define HT_BUCKETS	16
+struct ht_node {
+	struct ht_node *next;
+	unsigned long key;
+	long value;
+};
+struct hash_table {
+	struct ht_node *bucket[HT_BUCKETS];
+	long count;
+};
+void ht_insert(struct hash_table *t, struct ht_node *n);
+struct ht_node *ht_lookup(const struct hash_table *t, unsigned long key);
+struct ht_node *ht_remove(struct hash_table *t, unsigned long key);
+
+/* lib/string.c */
+void *memcpy(void *dst, const void *src, size_t n);
+void *memmove(void *dst, const void *src, size_t n);
+void *memset(void *s, int c, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+void *memchr(const void *s, int c, size_t n);
+size_t strlen(const char *s);
+size_t strnlen(const char *s, size_t max);
+char *strcpy(char *dst, const char *src);
+char *strncpy(char *dst, const char *src, size_t n);
+size_t strlcpy(char *dst, const char *src, size_t size);
+char *strcat(char *dst, const char *src);
+int strcmp(const char *a, const char *b);
+int strncmp(const char *a, const char *b, size_t n);
+char *strchr(const char *s, int c);
+char *strrev(char *s);
+long simple_strtol(const char *s, char **end, unsigned int base);
+
+/* <arch>/uaccess.S, kernel/uaccess.c. Results count the bytes NOT copied. */
+unsigned long __copy_user(void *to, const void *from, unsigned long n);
+unsigned long __clear_user(void __user *to, unsigned long n);
+int access_ok(const void __user *p, unsigned long n);
+unsigned long copy_from_user(void *to, const void __user *from, unsigned long n);
+unsigned long copy_to_user(void __user *to, const void *from, unsigned long n);
+unsigned long copy_from_user_inatomic(void *to, const void __user *from,
+				      unsigned long n);
+unsigned long copy_to_user_inatomic(void __user *to, const void *from,
+				    unsigned long n);
+unsigned long clear_user(void __user *to, unsigned long n);
+long strncpy_from_user(char *dst, const char __user *src, long count);
+long strnlen_user(const char __user *s, long count);
+int get_user(long *val, const long __user *p);
+int put_user(long val, long __user *p);
+long copy_from_kernel_nofault(void *dst, const void *src, size_t n);
+
+/* fs/read_write.c, fs/exec.c */
+struct file;
+struct file_operations {
+	ssize_t (*read)(struct file *f, char *buf, size_t n, loff_t *pos);
+	ssize_t (*write)(struct file *f, const char *buf, size_t n, loff_t *pos);
+};
+struct file {
+	const struct file_operations *f_op;
+	loff_t f_pos;
+	char *data;
+	size_t size;
+};
+struct file *fget(unsigned int fd);
+long sys_read(unsigned int fd, char *buf, size_t count);
+long sys_write(unsigned int fd, const char *buf, size_t count);
+ssize_t vfs_read(struct file *f, char *buf, size_t count, loff_t *pos);
+ssize_t vfs_write(struct file *f, const char *buf, size_t count, loff_t *pos);
+int rw_verify_area(int rw, struct file *f, const loff_t *pos, size_t count);
+ssize_t ram_read(struct file *f, char *buf, size_t count, loff_t *pos);
+ssize_t ram_write(struct file *f, const char *buf, size_t count, loff_t *pos);
+int do_execve(const char *filename, char **argv, char **envp);
+int flush_old_exec(const char *name);
+void flush_thread(void);
+
+/* lib/sort.c */
+void sort_long(long *a, long n);
+void insertion_sort(long *a, long n);
+void sort(void *base, size_t num, size_t size,
+	  int (*cmp)(const void *, const void *));
+long bsearch_long(const long *a, long n, long key);
+int cmp_long(const void *a, const void *b);
+
+/* lib/math.c, lib/demo.c: small shapes of code to probe */
+long do_add(long a, long b);
+long do_sub(long a, long b);
+long do_mul(long a, long b);
+long divide(long a, long b);
+long modulo(long a, long b);
+long factorial(long n);
+long fib(long n);
+long ackermann(long m, long n);
+long gcd(long a, long b);
+int is_even(long n);
+int is_odd(long n);
+int is_prime(long n);
+long sum10(long a, long b, long c, long d, long e,
+	   long f, long g, long h, long i, long j);
+long dispatch(int op, long a, long b);
+long apply(long (*fn)(long), long arg);
+long apply2(long (*fn)(long, long), long a, long b);
+long twice(long x);
+long square(long x);
+long do_loop(long n);
+long sum_array(const long *a, long n);
+void bug(void);
+void do_nothing(void);
+long peek(const long *p);
+void poke(long *p, long v);
+long level1(long n);
+long level2(long n);
+long level3(long n);
+void *get_return_address(void);
+
+/* kernel/main.c, <arch>/setup.c */
+void cpu_init(long cpu, unsigned long stack_top, unsigned long ist1,
+	      unsigned long ist2, unsigned long ist3);
+void trap_init(void);
+void start_kernel(void);
+void start_secondary(void);
+void sched_init(long cpu, unsigned long stack_top);
+
+#include <asm/uaccess.h>
+
+#endif /* __ASSEMBLER__ */
+#endif

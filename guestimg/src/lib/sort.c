@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Sorting: quicksort that ends in insertion sort, and a heap sort with the
+ * interface of lib/sort.c. */
+#include <emukp.h>
+
+void __probed insertion_sort(long *a, long n)
+{
+	for (long i = 1; i < n; i++) {
+		long v = a[i], j = i;
+
+		for (; j > 0 && a[j - 1] > v; j--)
+			a[j] = a[j - 1];
+		a[j] = v;
+	}
+}
+
+void __probed sort_long(long *a, long n)
+{
+	long lo = 0, hi = n - 1, pivot;
+
+	if (n <= 8) {
+		insertion_sort(a, n);
+		return;
+	}
+	pivot = a[n / 2];
+	while (lo <= hi) {
+		while (a[lo] < pivot)
+			lo++;
+		while (a[hi] > pivot)
+			hi--;
+		if (lo <= hi) {
+			swap(a[lo], a[hi]);
+			lo++;
+			hi--;
+		}
+	}
+	sort_long(a, hi + 1);
+	sort_long(a + lo, n - lo);
+}
+
+int __probed cmp_long(const void *a, const void *b)
+{
+	long x = *(const long *)a, y = *(const long *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void swap_bytes(char *a, char *b, size_t n)
+{
+	for (; n; n--, a++, b++)
+		swap(*a, *b);
+}
+
+static void sift_down(char *base, size_t root, size_t num, size_t size,
+		      int (*cmp)(const void *, const void *))
+{
+	size_t child;
+
+	while ((child = 2 * root + 1) < num) {
+		if (child + 1 < num &&
+		    cmp(base + child * size, base + (child + 1) * size) < 0)
+			child++;
+		if (cmp(base + root * size, base + child * size) >= 0)
+			return;
+		swap_bytes(base + root * size, base + child * size, size);
+		root = child;
+	}
+}
+
+void __probed sort(void *base, size_t num, size_t size,
+		   int (*cmp)(const void *, const void *))
+{
+	for (size_t i = num / 2; i-- > 0; )
+		sift_down(base, i, num, size, cmp);
+	while (num-- > 1) {
+		swap_bytes(base, (char *)base + num * size, size);
+		sift_down(base, 0, num, size, cmp);
+	}
+}
+
+/* Index of key in the sorted array, or -1. */
+long __probed bsearch_long(const long *a, long n, long key)
+{
+	long lo = 0;
+
+	while (lo < n) {
+		long mid = lo + (n - lo) / 2;
+
+		if (a[mid] == key)
+			return mid;
+		if (a[mid] < key)
+			lo = mid + 1;
+		else
+			n = mid;
+	}
+	return -1;
+}

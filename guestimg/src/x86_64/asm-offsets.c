@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Layout facts as absolute symbols: for the assembly, which the linker then
+ * patches, and for the harness, which reads them from the symbol table. */
+#include <emukp.h>
+
+#define ABS(name, value) \
+	asm volatile(".globl " #name "\n.set " #name ", %c0" : : "i" (value))
+#define CPU(name, field) ABS(name, __builtin_offsetof(struct cpu_data, field))
+#define TASK(name, field) ABS(name, __builtin_offsetof(struct task_struct, field))
+
+_Static_assert(offsetof(struct pt_regs, orig_ax) == PT_ORIG_AX, "PT_ORIG_AX");
+_Static_assert(offsetof(struct pt_regs, ip) == PT_IP, "PT_IP");
+_Static_assert(offsetof(struct pt_regs, cs) == PT_CS, "PT_CS");
+_Static_assert(offsetof(struct pt_regs, sp) == PT_SP, "PT_SP");
+_Static_assert(sizeof(struct pt_regs) == PT_SIZE, "PT_SIZE");
+
+/* Its body is empty, and the linker script throws it away. */
+void __section(".discard.text") asm_offsets(void)
+{
+	CPU(__off_cpu_self, self);
+	CPU(__off_cpu_cpu, cpu);
+	CPU(__off_cpu_current, current_task);
+	CPU(__off_cpu_kernel_sp, kernel_sp);
+	CPU(__off_cpu_user_sp, user_sp);
+	CPU(__off_cpu_preempt_count, preempt_count);
+	CPU(__off_cpu_counter, counter);
+	CPU(__off_cpu_irq_count, irq_count);
+	CPU(__off_cpu_rq, rq);
+	CPU(__off_cpu_gdt, gdt);
+	CPU(__off_cpu_tss, tss);
+	ABS(__size_cpu_data, sizeof(struct cpu_data));
+	ABS(__nr_cpus, NR_CPUS);
+
+	TASK(__off_task_pid, pid);
+	TASK(__off_task_comm, comm);
+	TASK(__off_task_sp, sp);
+	TASK(__off_task_stack, stack);
+	TASK(__off_task_cr3, cr3);
+	TASK(__off_task_state, state);
+	TASK(__off_task_cpu, cpu);
+	TASK(__off_task_next, next);
+	TASK(__off_task_preempt_count, preempt_count);
+	TASK(__off_task_cr2, cr2);
+	TASK(__off_task_exit_code, exit_code);
+	ABS(__size_task_struct, sizeof(struct task_struct));
+	ABS(__size_pt_regs, sizeof(struct pt_regs));
+}

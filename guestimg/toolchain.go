@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+
+package guestimg
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ErrNoCompiler is what a build without a C compiler ends in.
+var ErrNoCompiler = errors.New("no C compiler: install gcc (Debian: apt-get install gcc), or name one in CC")
+
+// A BuildError is a tool that failed, with what it wrote.
+type BuildError struct {
+	Tool   string // "cc", "ld"
+	Output string // its messages, places in the user's files
+	Err    error
+}
+
+func (e *BuildError) Error() string {
+	if e.Output == "" {
+		return fmt.Sprintf("%s: %v", e.Tool, e.Err)
+	}
+	return fmt.Sprintf("%s: %v\n%s", e.Tool, e.Err, strings.TrimRight(e.Output, "\n"))
+}
+
+func (e *BuildError) Unwrap() error { return e.Err }
+
+// Options choose the compiler.
+type Options struct {
+	CC      string        // "" is cc
+	Timeout time.Duration // for the whole build; 0 is a minute
+}
+
+// cflags are the kernel's (arch/x86/Makefile): a red zone would not survive
+// an interrupt, SSE is not saved, frame pointers and real calls make stack
+// traces. Line tables serve the linker's messages and are then dropped.
+func cflags(clang bool) []string {
+	flags := []string{
+		"-O2", "-g1", "-gdwarf-4", "-std=gnu11", "-m64", "-march=x86-64", "-mtune=generic",
+		"-ffreestanding", "-nostdinc",
+		"-mno-red-zone", "-mcmodel=kernel", "-mgeneral-regs-only",
+		"-fno-pic", "-fno-pie", "-fno-common", "-fno-strict-aliasing",
+		"-fno-omit-frame-pointer", "-fno-optimize-sibling-calls",
+		"-fno-stack-protector", "-fcf-protection=none",
+		"-fno-asynchronous-unwind-tables", "-fno-unwind-tables",
+		"-fdiagnostics-color=never",
+		"-Werror=implicit-function-declaration", "-Werror=implicit-int", "-Werror=return-type",
+		"-Iinclude", "-Iarch/include", "-include", "emukp.h",
+	}
+	if clang {
+		return append(flags, "-mstack-alignment=8", "-Wno-unknown-attributes")
+	}
+	// No memset made of a loop (in memset itself), no cold halves of functions.
+	return append(flags, "-mpreferred-stack-boundary=3", "-fno-stack-clash-protection",
+		"-fno-tree-loop-distribute-patterns", "-fno-reorder-blocks-and-partition",
+		"-frandom-seed=emukp")
+}
+
+// ldflags link an image: three segments, static, nothing that depends on
+// the machine it is built on.
+func ldflags(base uint64, entry string) []string {
+	return []string{
+		"-nostdlib", "-static", "-no-pie", "-m64", "-fdiagnostics-color=never",
+		"-Wl,--build-id=none", "-Wl,-S", "-Wl,--no-relax",
+		"-Wl,-z,max-page-size=4096", "-Wl,-z,norelro", "-Wl,-z,noexecstack",
+		fmt.Sprintf("-Wl,--defsym=IMAGE_BASE=%#x", base), "-Wl,--entry=" + entry,
+		"-Wl,-T,image.lds",
+	}
+}
+
+// A workshop is a directory of its own with the headers in it, where the
+// tools run. All paths given to them are relative to it.
+type workshop struct {
+	dir     string
+	cc      string
+	version string
+	cancel  context.CancelFunc
+	ctx     context.Context
+}
+
+func newWorkshop(ctx context.Context, archName string, o Options) (*workshop, error) {
+	if o.CC == "" {
+		o.CC = "cc"
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = time.Minute
+	}
+	path, err := exec.LookPath(o.CC)
+	if err != nil {
+		return nil, &BuildError{Tool: o.CC, Err: fmt.Errorf("%w (%v)", ErrNoCompiler, err)}
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "emukp-cc-")
+	if err != nil {
+		return nil, err
+	}
+	w := &workshop{dir: dir, cc: path}
+	w.ctx, w.cancel = context.WithTimeout(ctx, o.Timeout)
+	if err := w.furnish(archName); err != nil {
+		w.close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *workshop) furnish(archName string) error {
+	files, err := supportFiles(archName)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := w.write(f.name, f.data); err != nil {
+			return err
+		}
+	}
+	w.version, err = w.run("cc", "--version")
+	return err
+}
+
+func (w *workshop) close() {
+	w.cancel()
+	_ = os.RemoveAll(w.dir)
+}
+
+func (w *workshop) write(name string, data []byte) error {
+	path := filepath.Join(w.dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o666)
+}
+
+// run starts the compiler driver in the workshop; tool names the step. The
+// whole process group goes when the time is up: cc1 is a child of cc.
+func (w *workshop) run(tool string, args ...string) (string, error) {
+	cmd := exec.CommandContext(w.ctx, w.cc, args...)
+	cmd.Dir = w.dir
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "TMPDIR="+w.dir, "SOURCE_DATE_EPOCH=0", "PWD="+w.dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	if ctxErr := w.ctx.Err(); err != nil && ctxErr != nil {
+		err = fmt.Errorf("stopped: %w", ctxErr)
+	}
+	text := strings.ReplaceAll(out.String(), w.dir+"/", "")
+	if err != nil {
+		return text, &BuildError{Tool: tool, Output: text, Err: err}
+	}
+	return text, nil
+}
+
+func (w *workshop) clang() bool { return strings.Contains(w.version, "clang") }
+
+// compile makes obj from the file src; extra flags come last.
+func (w *workshop) compile(lang, src, obj string, extra ...string) error {
+	args := append(cflags(w.clang()), extra...)
+	_, err := w.run("cc", append(args, "-x", lang, "-c", src, "-o", obj)...)
+	return err
+}
+
+// link makes an image from objects, in their order.
+func (w *workshop) link(base uint64, entry string, objs []string) ([]byte, error) {
+	args := append(ldflags(base, entry), "-o", "out.elf")
+	if _, err := w.run("ld", append(args, objs...)...); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(w.dir, "out.elf"))
+}
+
+type namedFile struct {
+	name string
+	data []byte
+}
+
+// supportFiles are the headers and the linker script under the names they
+// have in a workshop, sorted.
+func supportFiles(archName string) ([]namedFile, error) {
+	files := []namedFile{}
+	for _, d := range []struct{ from, to string }{
+		{"src/" + archName + "/include", "arch/include"},
+		{"src/image.lds", "image.lds"},
+		{"src/include", "include"},
+	} {
+		err := fs.WalkDir(sources, d.from, func(p string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			data, err := sources.ReadFile(p)
+			files = append(files, namedFile{d.to + strings.TrimPrefix(p, d.from), data})
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
