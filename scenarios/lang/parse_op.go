@@ -1,0 +1,212 @@
+package lang
+
+import (
+	"slices"
+	"strings"
+)
+
+// An opCtx is where an op stands.
+type opCtx struct {
+	where string // "action" or "step"
+	scope scope
+	on    int  // a step's CPU when it does not say
+	lane  bool // the step is inside parallel
+}
+
+func (p *parser) actions(n *node, scope scope) []*Action {
+	var out []*Action
+	for _, item := range p.list(n, "a list of actions") {
+		c := opCtx{where: "action", scope: scope}
+		f, key := p.opFields(item, c)
+		if key == "" {
+			continue
+		}
+		a := &Action{Pos: item.pos, Do: p.op(f, key, c)}
+		if n := f.get("into"); n != nil {
+			a.Into = p.variable(n)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func (p *parser) steps(n *node) []*Step {
+	var out []*Step
+	for _, item := range p.list(n, "a list of steps") {
+		if s := p.step(item, opCtx{where: "step", scope: inTop}); s != nil {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (p *parser) step(n *node, c opCtx) *Step {
+	f, key := p.opFields(n, c)
+	if key == "" {
+		return nil
+	}
+	s := &Step{Pos: n.pos, On: c.on, Do: p.op(f, key, c)}
+	if n := f.get("on"); n != nil {
+		s.On = p.cpu(n)
+	}
+	if n := f.get("task"); n != nil {
+		s.Task = p.word(n, "a task's name")
+	}
+	if n := f.get("returns"); n != nil {
+		s.Returns = p.expr(n, c.scope)
+	}
+	if n := f.get("crashes"); n != nil {
+		if text, ok := p.str(n, "text of the crash report"); ok {
+			s.Crashes = &Text{Pos: n.at(0), Value: text}
+		}
+	}
+	if n := f.get("into"); n != nil {
+		s.Into = p.variable(n)
+	}
+	return s
+}
+
+// opFields reads the mapping of an action or step and finds the one key that
+// says what it does; "" when there is no saying.
+func (p *parser) opFields(n *node, c opCtx) (fields, string) {
+	if n.kind == scalarNode && n.text == "spin" {
+		one := &node{kind: scalarNode, src: n.src, pos: n.pos, off: n.off, text: "1"}
+		return fields{node: n, vals: map[string]pair{"spin": {n, one}}}, "spin"
+	}
+	if n.kind != mapNode {
+		hint := ""
+		if word, _, _ := strings.Cut(n.text, " "); n.kind == scalarNode {
+			if _, ok := findKey(c.where, word); ok {
+				hint = "write '" + word + ": ...'"
+			}
+		}
+		p.expected(n, hint, "%s: a mapping with %s", sectionName(c.where), orList(opNames(c.where)))
+		return fields{}, ""
+	}
+	f, _ := p.fields(n, c.where)
+	var found []string
+	for _, kv := range n.pairs {
+		k, ok := findKey(c.where, kv.key.text)
+		if ok && !k.Modifier && !slices.Contains(found, k.Name) {
+			found = append(found, k.Name)
+		}
+	}
+	switch {
+	case len(found) == 0 && len(f.vals) > 0:
+		p.fail(n.pos, "", "%s does nothing: expected %s", sectionName(c.where), orList(opNames(c.where)))
+		return f, ""
+	case len(found) == 0:
+		return f, "" // its keys are unknown, and reported
+	case len(found) > 1:
+		p.fail(f.keyPos(found[1]), "begin each with '- '", "%s does one thing: '%s' and '%s' are both here", sectionName(c.where), found[0], found[1])
+		return f, ""
+	}
+	p.checkModifiers(f, found[0], c)
+	return f, found[0]
+}
+
+func opNames(where string) []string {
+	var out []string
+	for _, k := range keysOf(where) {
+		if !k.Modifier {
+			out = append(out, k.Name)
+		}
+	}
+	return out
+}
+
+func (p *parser) checkModifiers(f fields, key string, c opCtx) {
+	op, _ := findKey(c.where, key)
+	for _, kv := range f.node.pairs {
+		k, ok := findKey(c.where, kv.key.text)
+		if !ok || !k.Modifier || slices.Contains(op.With, k.Name) {
+			continue
+		}
+		allowed := "no other key"
+		if len(op.With) > 0 {
+			allowed = orList(op.With)
+		}
+		p.fail(kv.key.pos, "", "'%s' does not go with '%s'; expected %s", k.Name, key, allowed)
+	}
+}
+
+// op reads the value of an action's or step's own key.
+func (p *parser) op(f fields, key string, c opCtx) Op {
+	n, at := f.get(key), f.keyPos(key)
+	switch key {
+	case "call":
+		return p.call(n, c.scope)
+	case "log":
+		return &Log{Pos: at, Text: p.template(n, c.scope)}
+	case "count":
+		return &Count{Pos: at, Var: p.variable(n)}
+	case "set":
+		return p.set(n, c.scope)
+	case "return":
+		return &Return{Pos: at, Value: p.expr(n, c.scope)}
+	case "read_user", "load", "store":
+		return p.memoryOp(n, key, c.scope)
+	case "spin":
+		v, _ := p.integer(n, "how many steps to spin", 1, maxUint)
+		return &Spin{Pos: at, N: v}
+	case "nmi":
+		return &NMI{Pos: at, CPU: p.cpu(n)}
+	case "ipi":
+		return &IPI{Pos: at, CPU: p.cpu(n)}
+	case "register", "unregister", "enable", "disable":
+		return p.probeOp(n, key, at)
+	case "if":
+		return p.ifOp(f, at, c.scope)
+	}
+	return p.stepOp(n, key, at, c)
+}
+
+// stepOp reads the keys that only steps have.
+func (p *parser) stepOp(n *node, key string, at Pos, c opCtx) Op {
+	switch key {
+	case "parallel":
+		if c.lane {
+			p.fail(at, "", "'parallel' inside 'parallel'")
+			return &Parallel{Pos: at}
+		}
+		return p.parallel(n, at)
+	case "map", "unmap", "protect":
+		return p.mapOp(n, key, c.scope)
+	case "insmod", "rmmod":
+		p.insmod = append(p.insmod, n)
+		return &Module{Pos: at, Verb: key, Name: p.word(n, "a module's name")}
+	case "kill":
+		return &Kill{Pos: at, Task: p.word(n, "a task's name")}
+	case "patch":
+		return p.patch(n)
+	case "expect":
+		if c.lane {
+			p.fail(at, "check after it", "'expect' inside 'parallel'")
+		}
+		return &Check{Pos: at, Expect: p.expects(n)}
+	}
+	panic("key without a parser: " + key)
+}
+
+// parallel gives the steps a CPU each: its place in the list when it does not say.
+func (p *parser) parallel(n *node, at Pos) *Parallel {
+	out := &Parallel{Pos: at}
+	items := p.list(n, "a list of steps, one per CPU")
+	if len(items) > p.sc.CPUs {
+		p.fail(items[p.sc.CPUs].pos, "cpus: says how many there are", "more parallel steps than CPUs (%d)", p.sc.CPUs)
+		items = items[:p.sc.CPUs]
+	}
+	taken := map[int]*Step{}
+	for i, item := range items {
+		s := p.step(item, opCtx{where: "step", scope: inTop, on: i, lane: true})
+		if s == nil {
+			continue
+		}
+		if old := taken[s.On]; old != nil {
+			p.fail(s.Pos, "the other is in line "+itoa(old.Line), "two parallel steps on CPU %d", s.On)
+		}
+		taken[s.On] = s
+		out.Steps = append(out.Steps, s)
+	}
+	return out
+}
