@@ -14,6 +14,17 @@
 	cld
 	.endm
 
+	/* Back to the interrupted code. The harness knows these very bytes and,
+	 * for a trap from the kernel, does them together with POPREGS. */
+	.macro TRAP_RETURN
+	int	$VEC_POPREGS
+	testb	$3, PT_CS-PT_ORIG_AX(%rsp)
+	jz	2f
+	swapgs
+2:	addq	$8, %rsp
+	iretq
+	.endm
+
 	/* idtentry: swapgs is decided by the saved CS. */
 	.macro idtentry sym do err=0
 FN \sym
@@ -31,7 +42,7 @@ FN \sym
 	xorl	%esi, %esi
 	.endif
 	call	\do
-	jmp	error_exit
+	TRAP_RETURN
 ENDFN \sym
 	.endm
 
@@ -63,7 +74,7 @@ FN asm_irq_\vec
 ENDFN asm_irq_\vec
 	.endm
 
-	/* #DB, #DF, NMI and #MC may hit between a ring change and its swapgs,
+	/* #DF, NMI and #MC may hit between a ring change and its swapgs,
 	 * where CS says nothing about GS: ask the MSR (kernel GS is negative).
 	 * bx remembers the answer; POPREGS brings the interrupted bx back. */
 	.macro paranoidentry sym do err=0
@@ -92,9 +103,10 @@ ENDFN \sym
 
 	/* #DB and #BP have no IST: a probe hit inside the handler of another
 	 * probe needs the outer frame intact (Linux: int3 since v4.21/v5.0,
-	 * #DB by shifting its IST). */
+	 * #DB by shifting its IST). #DB needs no paranoia either: gates and
+	 * SYSCALL clear TF, so it never falls into the entry code. */
 	idtentry	asm_exc_divide_error do_divide_error
-	paranoidentry	asm_exc_debug do_debug
+	idtentry	asm_exc_debug do_debug
 	idtentry	asm_exc_int3 do_int3
 	idtentry	asm_exc_overflow do_overflow
 	idtentry	asm_exc_bounds do_bounds
@@ -119,12 +131,7 @@ ENDFN \sym
 	irqentry	0xfd
 
 FN error_exit
-	int	$VEC_POPREGS
-	testb	$3, PT_CS-PT_ORIG_AX(%rsp)
-	jz	1f
-	swapgs
-1:	addq	$8, %rsp
-	iretq
+	TRAP_RETURN
 ENDFN error_exit
 
 FN paranoid_exit

@@ -1,0 +1,156 @@
+package emu
+
+import "emukp/emu/x86"
+
+// AddBreak makes Run stop with ExitBreak before the instruction at addr, each
+// time the CPU comes to it. The exit sets RFLAGS.RF, and with RF set the
+// instruction is passed, once: so an interrupt may be delivered in between,
+// and its IRET brings RF back (SDM 3B 17.3.1.1).
+func (v *VCPU) AddBreak(addr uint64) error {
+	if v.breaks[addr] {
+		return nil
+	}
+	v.breaks[addr] = true
+	return v.breakInEngine(addr)
+}
+
+// DelBreak takes a break away.
+func (v *VCPU) DelBreak(addr uint64) error {
+	if !v.breaks[addr] {
+		return nil
+	}
+	delete(v.breaks, addr)
+	if _, ok := v.census.host[v.St.BlockKey(addr)]; ok {
+		return nil
+	}
+	if err := v.eng.DelBreak(addr); err != nil {
+		return err
+	}
+	return v.retranslate(addr)
+}
+
+func (v *VCPU) breakInEngine(addr uint64) error {
+	if err := v.eng.AddBreak(addr); err != nil {
+		return err
+	}
+	return v.retranslate(addr)
+}
+
+// retranslate makes a change of hooks reach blocks that are translated.
+func (v *VCPU) retranslate(addr uint64) error {
+	for _, s := range v.m.spaces {
+		if key := s.blockKey(addr); v.census.knows(key, key+1) {
+			if err := v.dropTranslations(s, addr, addr+1); err != nil {
+				return err
+			}
+		}
+		if s.isKernel(addr) {
+			break // it is the same in all of them
+		}
+	}
+	return nil
+}
+
+// A hostInsn is an instruction whose result would come from the host: RDTSC
+// reads its clock, RDRAND and RDSEED its random numbers.
+type hostInsn struct {
+	op  hostOpcode
+	len int
+}
+
+type hostOpcode uint8
+
+const (
+	opNone hostOpcode = iota
+	opRDTSC
+	opRDTSCP
+	opRDRAND
+)
+
+func hostOp(in *x86.Insn) hostOpcode {
+	if in.Map != x86.Map0F || in.VEX != x86.NoVEX {
+		return opNone
+	}
+	switch {
+	case in.Opcode == 0x31:
+		return opRDTSC
+	case in.Opcode == 0x01 && in.ModRM == 0xf9:
+		return opRDTSCP
+	case in.Opcode == 0xc7 && in.Mod() == 3 && in.RegField() >= 6 && in.Rep != 0xf3: // f3: RDPID
+		return opRDRAND
+	}
+	return opNone
+}
+
+func (v *VCPU) breakAtHostInsn(key, addr uint64, h hostInsn) error {
+	_, known := v.census.host[key]
+	v.census.host[key] = h
+	if known {
+		return nil
+	}
+	if err := v.eng.AddBreak(addr); err != nil {
+		return err
+	}
+	return v.dropTranslations(v.space, addr, addr+1)
+}
+
+// forgetHostInsns: the bytes of [lo, hi) are others now.
+func (v *VCPU) forgetHostInsns(lo, hi uint64) {
+	if len(v.census.host) == 0 {
+		return
+	}
+	for at := lo - x86.MaxInsnLen; at != hi; at++ {
+		h, ok := v.census.host[at]
+		if !ok || at < lo && at+uint64(h.len) <= lo {
+			continue
+		}
+		delete(v.census.host, at) // the hook stays: atBreak lets it pass
+	}
+}
+
+// atBreak reports a break that was asked for, does an instruction of the
+// machine's own, or passes: hooks outlive their reason.
+func (v *VCPU) atBreak() *Exit {
+	v.uncount()
+	if v.breaks[v.St.RIP] {
+		v.SetFlags(v.St.RFLAGS | x86.FlagRF)
+		v.exit = Exit{Kind: ExitBreak, Addr: v.St.RIP}
+		return &v.exit
+	}
+	x, done := v.emulate()
+	if !done {
+		v.SetFlags(v.St.RFLAGS | x86.FlagRF)
+	}
+	return x
+}
+
+// emulate does the instruction at RIP if it is one of the machine's own.
+// RDRAND and RDSEED are not part of the machine's CPU.
+func (v *VCPU) emulate() (x *Exit, done bool) {
+	st := v.St
+	h, ok := v.census.host[st.BlockKey(st.RIP)]
+	if !ok {
+		return nil, false
+	}
+	if h.op == opRDRAND {
+		v.exit = Exit{Kind: ExitException, Vector: x86.UD}
+		return &v.exit, true
+	}
+	if v.CPL() != 0 {
+		return nil, false // CR4.TSD: #GP, and the kernel decides
+	}
+	now := v.m.Now()
+	v.SetReg(x86.RAX, now&0xffffffff)
+	v.SetReg(x86.RDX, now>>32)
+	if h.op == opRDTSCP {
+		v.SetReg(x86.RCX, uint64(v.ID))
+	}
+	st.RIP += uint64(h.len)
+	st.Insns++
+	v.SetFlags(st.RFLAGS &^ x86.FlagRF)
+	if st.RFLAGS&x86.FlagTF == 0 {
+		return nil, true
+	}
+	v.exit = Exit{Kind: ExitException, Vector: x86.DB}
+	return &v.exit, true
+}
