@@ -1,0 +1,296 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+
+	"emukp/emu"
+	"emukp/emu/x86"
+	"emukp/traps"
+)
+
+// A CPU is one processor of the kernel: a coroutine over a VCPU.
+type CPU struct {
+	ID int
+	V  *emu.VCPU
+	K  *Kernel
+
+	next   func() (struct{}, bool)
+	cancel func()
+	yield  func(struct{}) bool
+
+	work func(*CPU) error
+	err  error
+
+	sliceEnd uint64
+	exact    bool
+
+	waiting    func() bool
+	waitingFor string
+	halted     bool
+	dead       bool // being killed: nothing may run
+
+	traps   [maxTrapDepth]traps.Trap
+	depth   int // of traps being handled in Go
+	preempt int // kprobes' own preempt count, over and above the guest's
+	quiet   uint64
+	nmis    uint64
+	ipis    []ipiCall
+	bounces []uint64 // one page for each depth, see uaccess.go
+
+	task     Task // current, as far as Go runs it
+	idle     Task
+	initTask Task // runs the work
+}
+
+// maxTrapDepth bounds nested traps; a kernel stack ends sooner.
+const maxTrapDepth = 128
+
+// A Task is a task_struct of the guest with what Go needs of it.
+type Task struct {
+	Addr  uint64 // guest address of the task_struct
+	PID   int
+	Comm  string
+	Stack uint64 // top of the kernel stack
+}
+
+// Number is the CPU's number (traps.CPU).
+func (c *CPU) Number() int { return c.ID }
+
+// errKilled unwinds a coroutine whose work is given up.
+var errKilled = errors.New("killed")
+
+func (k *Kernel) newCPU(id int) (*CPU, error) {
+	c := &CPU{ID: id, V: k.M.CPUs()[id], K: k}
+	c.next, c.cancel = iter.Pull(c.coroutine)
+	return c, nil
+}
+
+// coroutine is the life of a CPU: idle, work, idle.
+func (c *CPU) coroutine(yield func(struct{}) bool) {
+	c.yield = yield
+	for {
+		for c.work == nil && !c.wantsIdle() {
+			if !yield(struct{}{}) {
+				return
+			}
+		}
+		if c.work == nil {
+			c.guard(func() error { return c.runIdle() })
+			continue
+		}
+		err := c.guard(func() error {
+			if c.dead {
+				return errKilled
+			}
+			if err := c.enterInit(); err != nil {
+				return err
+			}
+			return c.work(c)
+		})
+		c.depth, c.preempt, c.waiting, c.halted = 0, 0, nil, false
+		c.work = nil
+		for _, reset := range c.K.Resets {
+			if err != nil {
+				reset(c)
+			}
+		}
+		if !errors.Is(err, errKilled) {
+			c.err = err
+		}
+		c.quiet++
+		if !yield(struct{}{}) {
+			return
+		}
+	}
+}
+
+// guard turns an unwinding (an oops, a kill) into an error.
+func (c *CPU) guard(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			u, ok := r.(unwind)
+			if !ok {
+				panic(r)
+			}
+			err = u.err
+		}
+	}()
+	return f()
+}
+
+// unwind is the panic value that takes a CPU out of all nested calls.
+type unwind struct{ err error }
+
+// Die ends what the CPU is doing with an error: an oops, usually.
+func (c *CPU) Die(err error) { panic(unwind{err}) }
+
+func (c *CPU) resume() { c.next() }
+
+func (c *CPU) stop() {
+	c.dead = true
+	c.cancel()
+}
+
+// kill makes the CPU drop its work.
+func (c *CPU) kill() {
+	c.dead = true
+	c.next()
+	c.dead = false
+	c.V.SetFlags(x86.FlagOne)
+}
+
+// pause hands over to the scheduler. It is called with the CPU between two
+// instructions.
+func (c *CPU) pause() {
+	if !c.yield(struct{}{}) || c.dead {
+		panic(unwind{errKilled})
+	}
+}
+
+// canRun says whether the scheduler may choose the CPU.
+func (c *CPU) canRun() bool {
+	switch {
+	case c.work == nil:
+		return c.wantsIdle()
+	case c.waiting != nil:
+		return c.waiting() || c.interruptibleInGo()
+	case c.halted:
+		return c.V.Interruptible()
+	}
+	return true
+}
+
+// wantsIdle: an idle CPU has interrupts on, so anything pending wakes it.
+func (c *CPU) wantsIdle() bool {
+	nmi, blocked := c.V.NMI()
+	return nmi && !blocked || c.V.IRQPending()
+}
+
+// interruptibleInGo: while Go code of a task waits, interrupts are on as they
+// are in the kernel's own waiting loops; in a handler they are off.
+func (c *CPU) interruptibleInGo() bool {
+	nmi, blocked := c.V.NMI()
+	return nmi && !blocked || c.depth == 0 && c.V.IRQPending()
+}
+
+// Atomic says whether the CPU is where code must not sleep: in a trap.
+func (c *CPU) Atomic() bool { return c.depth > 0 || c.preempt > 0 }
+
+// WaitFor lets others run until cond holds. In an atomic context it does not
+// take interrupts, as a spinning kernel would not.
+func (c *CPU) WaitFor(what string, cond func() bool) {
+	for !cond() {
+		c.waiting, c.waitingFor = cond, what
+		c.pause()
+		c.waiting = nil
+		if c.interruptibleInGo() {
+			c.openWindow()
+		}
+	}
+}
+
+// Yield is a scheduling point: others may run first.
+func (c *CPU) Yield() { c.pause() }
+
+// openWindow lets pending interrupts in while Go code runs: they are taken on
+// the way through a guest function that does nothing.
+func (c *CPU) openWindow() {
+	if _, err := c.Call(c.K.fn.doNothing); err != nil {
+		c.Die(err)
+	}
+}
+
+// start runs the guest's own start-up code.
+func (c *CPU) start() error {
+	k := c.K
+	var tops [4]uint64
+	for i := range tops {
+		top, err := k.mm.allocStack()
+		if err != nil {
+			return err
+		}
+		tops[i] = top
+	}
+	entry, _ := k.Syms.Lookup("startup_64")
+	if err := c.V.Reset(k.M.KernelSpace(), entry); err != nil {
+		return err
+	}
+	for i, v := range []uint64{uint64(c.ID), tops[0], tops[1], tops[2], tops[3]} {
+		c.V.SetReg([]x86.Reg{x86.RDI, x86.RSI, x86.RDX, x86.RCX, x86.R8}[i], v)
+	}
+	c.idle = Task{Comm: fmt.Sprintf("swapper/%d", c.ID), Stack: tops[0]}
+	c.task = c.idle
+	c.sliceEnd = ^uint64(0)
+	err := c.guard(func() error { c.loop(0); return nil })
+	c.idle.Addr, _ = c.readWord(c.data() + k.off.cpuCurrent)
+	c.task = c.idle
+	return err
+}
+
+// data is the address of the CPU's struct cpu_data.
+func (c *CPU) data() uint64 { return c.K.off.cpuData + uint64(c.ID)*c.K.off.cpuSize }
+
+func (c *CPU) readWord(addr uint64) (uint64, error) { return c.V.Read64(addr) }
+
+// runIdle is the idle loop: hlt with interrupts on, until there is work or
+// nothing more to take.
+func (c *CPU) runIdle() error {
+	c.V.SetIP(c.K.fn.cpuIdle)
+	c.V.SetReg(x86.RSP, c.idle.Stack-64)
+	c.V.SetFlags(x86.FlagOne | x86.FlagIF)
+	c.task = c.idle
+	c.loop(idleReturn)
+	return nil
+}
+
+// enterInit makes the CPU's own kernel thread current; the first time it is
+// created.
+func (c *CPU) enterInit() error {
+	if c.initTask.Addr == 0 {
+		if err := c.makeInit(); err != nil {
+			return err
+		}
+	}
+	c.task = c.initTask
+	c.V.SetIP(c.K.fn.callReturn)
+	c.V.SetReg(x86.RSP, c.initTask.Stack-64)
+	c.V.SetFlags(x86.FlagOne | x86.FlagIF)
+	return nil
+}
+
+func (c *CPU) makeInit() error {
+	top, err := c.K.mm.allocStack()
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("emukp/%d", c.ID)
+	c.V.SetReg(x86.RSP, c.idle.Stack-256)
+	c.V.SetFlags(x86.FlagOne)
+	at := c.idle.Stack - 128
+	if err := c.V.Write(at, append([]byte(name), 0)); err != nil {
+		return err
+	}
+	addr, err := c.Call(c.K.fn.kthreadCreate, 0, 0, top, at)
+	if err != nil {
+		return err
+	}
+	if _, err := c.Call(c.K.fn.switchTo, c.idle.Addr, addr); err != nil {
+		return err
+	}
+	stack, err := c.readWord(addr + c.K.off.taskStack)
+	if err != nil {
+		return err
+	}
+	var pid [4]byte
+	if err := c.V.Read(addr+c.K.off.taskPID, pid[:]); err != nil {
+		return err
+	}
+	c.initTask = Task{Addr: addr, PID: int(binary.LittleEndian.Uint32(pid[:])), Comm: name, Stack: stack}
+	return nil
+}
+
+// Current is the task that the CPU runs.
+func (c *CPU) Current() Task { return c.task }

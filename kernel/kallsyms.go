@@ -1,0 +1,168 @@
+package kernel
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"emukp/guestimg"
+)
+
+// Kallsyms is the symbol table of the kernel and its modules
+// (kernel/kallsyms.c). A name that a module defines hides the kernel's.
+type Kallsyms struct {
+	images []*guestimg.Image
+	addrs  []symbol // functions and labels in text and data, by address
+}
+
+type symbol struct {
+	guestimg.Symbol
+	end    uint64 // address behind it
+	module string // "" for the kernel
+}
+
+func (ks *Kallsyms) add(im *guestimg.Image, module string) {
+	ks.images = append(ks.images, im)
+	for i, s := range im.Syms {
+		if s.Type == guestimg.Abs || s.Type == guestimg.Label && s.Size == 0 {
+			continue
+		}
+		end := s.Addr + s.Size
+		if s.Size == 0 { // up to the next one
+			for _, n := range im.Syms[i+1:] {
+				if n.Addr > s.Addr && n.Type != guestimg.Abs {
+					end = n.Addr
+					break
+				}
+			}
+		}
+		ks.addrs = append(ks.addrs, symbol{s, end, module})
+	}
+	slices.SortStableFunc(ks.addrs, func(a, b symbol) int { return cmp.Compare(a.Addr, b.Addr) })
+}
+
+// Lookup is kallsyms_lookup_name: the address of a symbol.
+func (ks *Kallsyms) Lookup(name string) (uint64, bool) {
+	s, ok := ks.Symbol(name)
+	return s.Addr, ok
+}
+
+// Symbol finds a symbol by name; absolute ones are not addresses and not found.
+func (ks *Kallsyms) Symbol(name string) (guestimg.Symbol, bool) {
+	for i := len(ks.images) - 1; i >= 0; i-- {
+		if s, ok := ks.images[i].Sym(name); ok && s.Type != guestimg.Abs {
+			return s, true
+		}
+	}
+	return guestimg.Symbol{}, false
+}
+
+// find is the symbol that holds an address.
+func (ks *Kallsyms) find(addr uint64) (symbol, bool) {
+	i, ok := slices.BinarySearchFunc(ks.addrs, addr, func(s symbol, a uint64) int { return cmp.Compare(s.Addr, a) })
+	if !ok {
+		i--
+	}
+	// Aliases share an address: the first that is global is the one people know.
+	for j := i; j >= 0 && ks.addrs[j].Addr == ks.addrs[max(i, 0)].Addr; j-- {
+		if ks.addrs[j].Global {
+			i = j
+		}
+	}
+	if i < 0 || addr >= max(ks.addrs[i].end, ks.addrs[i].Addr+1) {
+		return symbol{}, false
+	}
+	return ks.addrs[i], true
+}
+
+// SizeOffset is kallsyms_lookup_size_offset: the symbol that holds an address.
+func (ks *Kallsyms) SizeOffset(addr uint64) (name string, start, size uint64, ok bool) {
+	s, ok := ks.find(addr)
+	return s.Name, s.Addr, s.end - s.Addr, ok
+}
+
+// Name is sprint_symbol without the size: "memcpy+0x4", or the bare address.
+func (ks *Kallsyms) Name(addr uint64) string {
+	s, ok := ks.find(addr)
+	if !ok {
+		return fmt.Sprintf("%#x", addr)
+	}
+	return fmt.Sprintf("%s+%#x", s.Name, addr-s.Addr) + s.suffix()
+}
+
+// Full is sprint_symbol: "memcpy+0x4/0x20 [module]".
+func (ks *Kallsyms) Full(addr uint64) string {
+	s, ok := ks.find(addr)
+	if !ok {
+		return fmt.Sprintf("%#x", addr)
+	}
+	return fmt.Sprintf("%s+%#x/%#x", s.Name, addr-s.Addr, s.end-s.Addr) + s.suffix()
+}
+
+// Symbolize is the symbol that holds an address, and where it begins; the name
+// is empty when there is none.
+func (ks *Kallsyms) Symbolize(addr uint64) (string, uint64) {
+	s, ok := ks.find(addr)
+	if !ok {
+		return "", 0
+	}
+	return s.Name, s.Addr
+}
+
+func (s symbol) suffix() string {
+	if s.module == "" {
+		return ""
+	}
+	return " [" + s.module + "]"
+}
+
+// IsText is core_kernel_text or is_module_text_address: an executable segment.
+func (ks *Kallsyms) IsText(addr uint64) bool {
+	for _, im := range ks.images {
+		for _, s := range im.Segments {
+			if s.Contains(addr) {
+				return s.Prot&guestimg.ProtX != 0
+			}
+		}
+	}
+	return false
+}
+
+// Similar names a symbol like the one that was not found, for messages.
+func (ks *Kallsyms) Similar(name string) (string, bool) {
+	best, dist := "", 3
+	for _, im := range ks.images {
+		for _, s := range im.Syms {
+			if s.Type == guestimg.Abs {
+				continue
+			}
+			if d := editDistance(name, s.Name, dist); d < dist {
+				best, dist = s.Name, d
+			}
+		}
+	}
+	return best, best != ""
+}
+
+// editDistance is Levenshtein's, given up at limit.
+func editDistance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		prev := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			d := prev
+			if a[i-1] != b[j-1] {
+				d = 1 + min(prev, row[j], row[j-1])
+			}
+			prev, row[j] = row[j], d
+		}
+	}
+	return row[len(b)]
+}

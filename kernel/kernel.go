@@ -1,0 +1,200 @@
+package kernel
+
+import (
+	"fmt"
+
+	"emukp/emu"
+	"emukp/emu/x86"
+	"emukp/guestimg"
+	"emukp/traps"
+)
+
+// A Config says what to boot. Zero fields are the defaults.
+type Config struct {
+	Arch   *x86.Arch
+	CPUs   int
+	RAM    uint64
+	Policy Policy
+	Trace  bool
+	Budget uint64 // instructions of one Wait, all CPUs; 0: DefaultBudget
+	// Disasm renders one instruction for an oops; nil leaves the lines out.
+	Disasm func(code []byte, addr uint64, sym func(uint64) (string, uint64)) (text string, n int)
+}
+
+// DefaultBudget stops a guest that loops for ever: about a second of host
+// time.
+const DefaultBudget = 200_000_000
+
+// A Kernel is a booted guest.
+type Kernel struct {
+	M     *emu.Machine
+	Traps traps.Dispatcher
+	Syms  Kallsyms
+	CPUs  []*CPU
+	Trace Trace
+	Log   []string // printk, a line each
+
+	// Notes are asked for lines about a CPU's state in an oops.
+	Notes []func(c *CPU) []string
+	// RecoverText puts the original bytes into a copy of text that probes
+	// have changed; nil when nobody changes text.
+	RecoverText func(addr uint64, code []byte)
+	// Resets are called when a CPU's work ended in the middle: by an oops or
+	// because it was given up.
+	Resets []func(c *CPU)
+	// OnBreak is called before an instruction that AddBreak named.
+	OnBreak func(c *CPU, ip uint64)
+	// Inject holds what comes from outside at counted instructions.
+	Inject Injector
+
+	cfg     Config
+	mm      *memory
+	image   *guestimg.Image
+	modules []*Module
+	sched   scheduler
+	off     offsets
+	rcu     []rcuHead
+	logPart string // the unfinished line
+	spaces  []*emu.Space
+	pagers  []func(c *CPU, t *traps.Trap) bool
+	fn      guestFuncs
+}
+
+// offsets of fields in guest structures (guestimg's absolute symbols).
+type offsets struct {
+	cpuData, cpuSize                      uint64
+	cpuCurrent, cpuPreempt, cpuKernelSP   uint64
+	taskPID, taskComm, taskStack, taskCR3 uint64
+}
+
+// guestFuncs are guest functions that the kernel calls.
+type guestFuncs struct {
+	callReturn, cpuIdle, kthreadCreate, switchTo, doNothing uint64
+}
+
+// Boot makes a machine, loads the built-in guest kernel and starts its CPUs.
+func Boot(cfg Config) (*Kernel, error) {
+	if cfg.Arch == nil {
+		cfg.Arch = x86.X86_64
+	}
+	if cfg.Policy == nil {
+		cfg.Policy = &RoundRobin{}
+	}
+	if cfg.Budget == 0 {
+		cfg.Budget = DefaultBudget
+	}
+	m, err := emu.New(emu.Config{Arch: cfg.Arch, CPUs: cfg.CPUs, RAM: cfg.RAM})
+	if err != nil {
+		return nil, err
+	}
+	k := &Kernel{M: m, cfg: cfg}
+	k.Trace.k = k
+	k.Traps.Host = (*host)(k)
+	if err := k.boot(); err != nil {
+		k.Close()
+		return nil, fmt.Errorf("boot: %w", err)
+	}
+	k.Trace.Enabled = cfg.Trace
+	return k, nil
+}
+
+func (k *Kernel) boot() (err error) {
+	if k.mm, err = newMemory(k.M); err != nil {
+		return err
+	}
+	if k.image, err = guestimg.Builtin(k.cfg.Arch); err != nil {
+		return err
+	}
+	if err := k.addImage(k.image, ""); err != nil {
+		return err
+	}
+	if err := k.resolve(); err != nil {
+		return err
+	}
+	for i := range k.M.CPUs() {
+		c, err := k.newCPU(i)
+		if err != nil {
+			return err
+		}
+		k.CPUs = append(k.CPUs, c)
+	}
+	for _, c := range k.CPUs {
+		if err := c.start(); err != nil {
+			return fmt.Errorf("CPU %d: %w", c.ID, err)
+		}
+	}
+	return nil
+}
+
+// addImage places an image and makes its symbols and tables known.
+func (k *Kernel) addImage(im *guestimg.Image, module string) error {
+	entries, err := im.ExTable()
+	if err != nil {
+		return err
+	}
+	if err := k.mm.place(im); err != nil {
+		return err
+	}
+	k.Syms.add(im, module)
+	table := make([]traps.Entry, len(entries))
+	for i, e := range entries {
+		table[i] = traps.Entry{Insn: e.Insn, Fixup: e.Fixup, Type: e.Type}
+	}
+	return k.Traps.ExTable.Add(table)
+}
+
+// resolve finds what the kernel itself needs in its image.
+func (k *Kernel) resolve() error {
+	abs := []struct {
+		name string
+		p    *uint64
+	}{
+		{"__size_cpu_data", &k.off.cpuSize}, {"__off_cpu_current", &k.off.cpuCurrent},
+		{"__off_cpu_preempt_count", &k.off.cpuPreempt}, {"__off_cpu_kernel_sp", &k.off.cpuKernelSP},
+		{"__off_task_pid", &k.off.taskPID}, {"__off_task_comm", &k.off.taskComm},
+		{"__off_task_stack", &k.off.taskStack}, {"__off_task_cr3", &k.off.taskCR3},
+	}
+	for _, a := range abs {
+		v, ok := k.image.Abs(a.name)
+		if !ok {
+			return fmt.Errorf("guest kernel has no %s", a.name)
+		}
+		*a.p = v
+	}
+	syms := []struct {
+		name string
+		p    *uint64
+	}{
+		{"cpu_data", &k.off.cpuData}, {"__call_return", &k.fn.callReturn}, {"cpu_idle", &k.fn.cpuIdle},
+		{"kthread_create", &k.fn.kthreadCreate}, {"__switch_to", &k.fn.switchTo}, {"do_nothing", &k.fn.doNothing},
+	}
+	for _, s := range syms {
+		v, ok := k.Syms.Lookup(s.name)
+		if !ok {
+			return fmt.Errorf("guest kernel has no %s", s.name)
+		}
+		*s.p = v
+	}
+	return nil
+}
+
+// Arch is the guest's architecture.
+func (k *Kernel) Arch() *x86.Arch { return k.cfg.Arch }
+
+// Image is the built-in guest kernel.
+func (k *Kernel) Image() *guestimg.Image { return k.image }
+
+// SetPolicy changes the scheduling policy from the next choice on.
+func (k *Kernel) SetPolicy(p Policy) { k.cfg.Policy = p }
+
+// SetBudget changes how many instructions a Wait may take.
+func (k *Kernel) SetBudget(n uint64) { k.cfg.Budget = n }
+
+// Close ends the CPUs' coroutines and frees the machine.
+func (k *Kernel) Close() {
+	for _, c := range k.CPUs {
+		c.stop()
+	}
+	k.CPUs = nil
+	k.M.Close()
+}

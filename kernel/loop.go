@@ -1,0 +1,173 @@
+package kernel
+
+import (
+	"fmt"
+
+	"emukp/emu"
+	"emukp/emu/x86"
+	"emukp/traps"
+)
+
+// idleReturn is the loop's "until" for the idle loop: it ends when there is
+// work, not by a return.
+const idleReturn = 1
+
+// Call calls a guest function with the System V convention and returns RAX.
+// It may be used from a task's own code and from Go handlers at any depth;
+// all registers are as before afterwards. A guest that dies in the call
+// unwinds to whoever guards.
+func (c *CPU) Call(fn uint64, args ...uint64) (uint64, error) {
+	saved := c.V.SaveContext()
+	task := c.task
+	sp, err := c.pushArgs(args)
+	if err != nil {
+		return 0, fmt.Errorf("call of %s: %w", c.K.Syms.Name(fn), err)
+	}
+	c.V.SetReg(x86.RSP, sp)
+	c.V.SetIP(fn)
+	c.loop(sp + 8)
+	ret := c.V.Reg(x86.RAX)
+	c.V.RestoreContext(&saved)
+	c.task = task
+	return ret, nil
+}
+
+var argRegs = [6]x86.Reg{x86.RDI, x86.RSI, x86.RDX, x86.RCX, x86.R8, x86.R9}
+
+// pushArgs sets the argument registers, stacks the rest and the return
+// address, and returns the stack pointer at the function's entry.
+func (c *CPU) pushArgs(args []uint64) (uint64, error) {
+	sp := (c.V.Reg(x86.RSP) - 128) &^ 15
+	if n := len(args) - len(argRegs); n > 0 {
+		sp -= uint64(n+n&1) * 8
+		for i, a := range args[len(argRegs):] {
+			if err := c.V.Write64(sp+8*uint64(i), a); err != nil {
+				return 0, err
+			}
+		}
+	}
+	for i, a := range args[:min(len(args), len(argRegs))] {
+		c.V.SetReg(argRegs[i], a)
+	}
+	sp -= 8
+	return sp, c.V.Write64(sp, c.K.fn.callReturn)
+}
+
+// loop is the only place where CPUs run. It ends when a called function
+// returns to stack pointer until, or, in the idle loop, when there is work.
+func (c *CPU) loop(until uint64) {
+	for {
+		x := c.V.Run(c.limit())
+		switch x.Kind {
+		case emu.ExitHypercall:
+			c.hypercall()
+			c.cutLoneSlice()
+		case emu.ExitException:
+			c.deliver(x)
+		case emu.ExitCallReturn:
+			c.checkReturn(until)
+			return
+		case emu.ExitBudget:
+			c.endOfSlice()
+		case emu.ExitHalt:
+			if c.halt(until) {
+				return
+			}
+		case emu.ExitBreak:
+			if c.K.OnBreak != nil {
+				c.K.OnBreak(c, x.Addr)
+				c.cutLoneSlice()
+			}
+		case emu.ExitSyscall:
+			c.syscallInsn()
+		case emu.ExitBus:
+			c.Die(c.oops(fmt.Sprintf("bus error: %#x is mapped to no RAM", x.Addr), nil))
+		default:
+			c.Die(x.Err)
+		}
+	}
+}
+
+// limit is what is left of the slice, shortened for an injection that counts
+// instructions.
+func (c *CPU) limit() emu.Limit {
+	now := c.V.St.Insns
+	l := emu.Limit{Exact: c.exact}
+	if c.sliceEnd > now {
+		l.Insns = c.sliceEnd - now
+	}
+	if at, ok := c.K.Inject.nextCount(c); ok && at-now <= l.Insns {
+		l = emu.Limit{Insns: at - now, Exact: true}
+	}
+	return l
+}
+
+// endOfSlice: an injection that counts instructions is due, or others may run.
+func (c *CPU) endOfSlice() {
+	c.K.Inject.counted(c)
+	c.cutLoneSlice()
+	if c.V.St.Insns >= c.sliceEnd {
+		c.pause()
+	}
+}
+
+func (c *CPU) checkReturn(until uint64) {
+	if sp := c.V.Reg(x86.RSP); sp != until && until > idleReturn {
+		c.Die(c.oops(fmt.Sprintf("BUG: a called function returned with the stack pointer %#x, not %#x: "+
+			"scheduling in a handler, or a corrupt stack", sp, until), nil))
+	}
+}
+
+// halt parks the CPU until an interrupt; true ends the idle loop.
+func (c *CPU) halt(until uint64) bool {
+	for !c.V.Interruptible() {
+		if until == idleReturn {
+			return true
+		}
+		c.halted = true
+		c.pause()
+		c.halted = false
+	}
+	return false
+}
+
+// deliver enters the guest's handler of an exception or interrupt.
+func (c *CPU) deliver(x *emu.Exit) {
+	ev, ip := x.Event(), c.V.IP()
+	if ev.Vector == x86.PF {
+		c.V.SetCR2(ev.CR2)
+	}
+	vec, err := c.V.Deliver(ev)
+	if err != nil {
+		c.Die(c.shutdown(err))
+	}
+	if c.K.Trace.Enabled {
+		kind := EvTrap
+		if vec == x86.NMI {
+			kind = EvNMI
+		}
+		c.K.Trace.Emit(c, Event{Kind: kind, Vector: vec, IP: ip, Arg: ev.Code})
+	}
+}
+
+// trap is HC_TRAP: a do_* function of the guest asks what to do.
+func (c *CPU) trap(addr uint64, vec x86.Vector, code uint64) {
+	mem := c.V.Host(addr, uint64(traps.RegsSize64))
+	if mem == nil || c.depth == maxTrapDepth {
+		c.Die(c.oops(fmt.Sprintf("trap %s with pt_regs at %#x, depth %d", vec, addr, c.depth), nil))
+	}
+	t := &c.traps[c.depth]
+	*t = traps.Trap{CPU: c, Vector: vec, Code: code, Regs: traps.RegsAt(addr, mem)}
+	if vec == x86.PF {
+		t.CR2 = c.V.CR2()
+	}
+	c.depth++
+	c.K.Traps.Dispatch(t)
+	c.depth--
+	if c.K.Trace.Enabled {
+		c.K.Trace.Emit(c, Event{Kind: EvTrapRet, Vector: vec, IP: t.Regs.IP()})
+	}
+	if c.depth == 0 && c.preempt == 0 {
+		c.quiet++
+	}
+}

@@ -1,0 +1,72 @@
+package kernel
+
+// rcuHead is a callback that waits for a grace period.
+type rcuHead struct {
+	since []uint64 // each CPU's quiet count at the start
+	f     func()
+}
+
+// snapshot notes which CPUs have to pass a quiescent state; those that are
+// not in an atomic context have just done so.
+func (k *Kernel) snapshot() []uint64 {
+	s := make([]uint64, len(k.CPUs))
+	for i, c := range k.CPUs {
+		s[i] = c.quiet
+	}
+	return s
+}
+
+// passed says whether every CPU but one has left the code it was in at the
+// snapshot.
+func (k *Kernel) passed(s []uint64, except *CPU) bool {
+	for i, c := range k.CPUs {
+		if c != except && c.Atomic() && c.quiet == s[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// SynchronizeSched waits until every other CPU has left the handler that it
+// may be in (kernel/rcupdate.c, 2.6.21). In an atomic context it returns at
+// once: what must wait is for CallRCU.
+func (c *CPU) SynchronizeSched() {
+	if c.Atomic() {
+		return
+	}
+	s := c.K.snapshot()
+	c.WaitFor("handlers in flight on other CPUs", func() bool { return c.K.passed(s, c) })
+	c.K.runRCU()
+}
+
+// CallRCU runs f when no CPU is in a handler that it was in now.
+func (k *Kernel) CallRCU(f func()) {
+	k.rcu = append(k.rcu, rcuHead{k.snapshot(), f})
+	k.runRCU()
+}
+
+func (k *Kernel) runRCU() {
+	var rest []rcuHead
+	ready := k.rcu
+	k.rcu = nil
+	for _, h := range ready {
+		if k.passed(h.since, nil) {
+			h.f()
+		} else {
+			rest = append(rest, h)
+		}
+	}
+	k.rcu = append(rest, k.rcu...)
+}
+
+// PreemptDisable keeps grace periods from ending while a CPU is between two
+// traps of one probe hit.
+func (c *CPU) PreemptDisable() { c.preempt++ }
+
+// PreemptEnable undoes one PreemptDisable.
+func (c *CPU) PreemptEnable() {
+	c.preempt--
+	if c.preempt == 0 && c.depth <= 1 {
+		c.quiet++
+	}
+}
