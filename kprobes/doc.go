@@ -1,0 +1,16 @@
+// Package kprobes is the kprobes subsystem: registration, the int3 that is
+// hit, the copied instruction that is stepped in its slot, and what happens
+// when one hit falls into another.
+//
+//	int3 at the site --#BP--> kprobeHandler      ctlblk IDLE -> HIT_ACTIVE
+//	                            pre-handlers     return 1: path changed, done
+//	                            ip = slot, TF=1  -> HIT_SS
+//	slot: the copied insn --#DB--> postKprobeHandler
+//	                            fixups, post-handlers (HIT_SSDONE), -> IDLE
+//	a hit while not IDLE: stepped, nmissed counted, REENTER, then back
+//	a fault while HIT_SS: ip back to the site; the fault is then ordinary
+//
+// Follows kernel/kprobes.c and arch/x86_64/kernel/kprobes.c of Linux 2.6.21
+// (the classic model), except where those are known to be wrong: see model.go
+// and package insn. A site is not a probe: one patched address carries many.
+package kprobes

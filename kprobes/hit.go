@@ -1,0 +1,286 @@
+package kprobes
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"emukp/emu/x86"
+	"emukp/kernel"
+	"emukp/kprobes/insn"
+	"emukp/traps"
+)
+
+// exceptionsNotify is kprobe_exceptions_notify.
+func (s *Subsystem) exceptionsNotify(t *traps.Trap) traps.Verdict {
+	if t.Regs.User() {
+		return traps.NotifyDone
+	}
+	c := t.CPU.(*kernel.CPU)
+	handled := false
+	switch t.Die {
+	case traps.DieInt3:
+		handled = s.kprobeHandler(c, t.Regs)
+	case traps.DieDebug:
+		handled = s.postKprobeHandler(c, t.Regs)
+	case traps.DiePageFault, traps.DieGPF, traps.DieTrap:
+		if s.ctl[c.ID].site != nil {
+			handled = s.kprobeFaultHandler(c, t)
+		}
+	}
+	if handled {
+		return traps.NotifyStop
+	}
+	return traps.NotifyDone
+}
+
+// kprobeHandler is kprobe_handler: an int3 was executed in the kernel.
+func (s *Subsystem) kprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
+	cb := &s.ctl[c.ID]
+	addr := regs.IP() - 1
+	st := s.sites[addr]
+	if st == nil || !st.armed {
+		return s.foreignInt3(c, addr, regs)
+	}
+	if cb.site != nil {
+		return s.reenter(c, cb, st, regs)
+	}
+	c.PreemptDisable()
+	cb.site = st
+	cb.savedFlags = regs.Flags() & (x86.FlagTF | x86.FlagIF)
+	cb.set(c, HitActive)
+	if s.k.Trace.Enabled {
+		s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvHit, Name: st.probes[0].name(), IP: addr})
+	}
+	if s.aggrPre(c, cb, st, regs) {
+		cb.reset(c)
+		c.PreemptEnable()
+		return true
+	}
+	s.prepareSinglestep(c, st, regs)
+	cb.set(c, HitSS)
+	return true
+}
+
+// foreignInt3: if the byte is no int3 any more, another CPU has just taken its
+// probe away: run the original instruction. Otherwise it is somebody else's.
+func (s *Subsystem) foreignInt3(c *kernel.CPU, addr uint64, regs traps.Regs) bool {
+	var b [1]byte
+	if c.V.Peek(addr, b[:]) != nil || b[0] == int3 {
+		return false
+	}
+	// The CPU has executed a byte that is not there: whatever it keeps of it
+	// goes with this trap, which serialises.
+	if err := c.V.FlushCode(addr, 1); err != nil {
+		c.Die(err)
+	}
+	regs.SetIP(addr)
+	if s.k.Trace.Enabled {
+		s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvRestart, IP: addr})
+	}
+	return true
+}
+
+// aggrPre is aggr_pre_handler: newest first, the first non-zero stops.
+func (s *Subsystem) aggrPre(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) bool {
+	for _, p := range st.probes {
+		if p.Flags&(FlagDisabled|FlagGone) != 0 {
+			continue
+		}
+		p.Hits++
+		if p.Pre == nil {
+			continue
+		}
+		cb.handler = p
+		ret := p.Pre(c, p, regs)
+		cb.handler = nil
+		if s.k.Trace.Enabled {
+			s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvPre, Name: p.name(), IP: st.addr, Arg: uint64(ret)})
+		}
+		if ret != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Subsystem) aggrPost(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
+	for _, p := range st.probes {
+		if p.Post == nil || p.Flags&(FlagDisabled|FlagGone) != 0 {
+			continue
+		}
+		cb.handler = p
+		p.Post(c, p, regs, 0)
+		cb.handler = nil
+		if s.k.Trace.Enabled {
+			s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvPost, Name: p.name(), IP: st.addr})
+		}
+	}
+}
+
+// reenter: a probe is hit while another hit is being handled on this CPU. It
+// is stepped without handlers and counted as missed. A hit while that step is
+// under way has nowhere to save the second one.
+func (s *Subsystem) reenter(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) bool {
+	for _, p := range st.probes {
+		p.NMissed++
+		if s.k.Trace.Enabled {
+			s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvMiss, Name: p.name(), IP: st.addr})
+		}
+	}
+	if cb.status == Reenter && !s.opts.NoReentryGuard {
+		c.Die(c.Bug(fmt.Sprintf("Unrecoverable kprobe detected: %s is hit in state %s, while %s is stepped inside the hit of %s",
+			st.name, cb.status, cb.where(), cb.prev.site.name)))
+	}
+	c.PreemptDisable()
+	cb.savePrevious() // with the guard off, a second hit is forgotten here
+	if cb.status != Reenter {
+		cb.set(c, Reenter)
+	}
+	cb.site = st
+	cb.savedFlags = regs.Flags() & (x86.FlagTF | x86.FlagIF)
+	s.prepareSinglestep(c, st, regs)
+	return true
+}
+
+// prepareSinglestep is prepare_singlestep.
+func (s *Subsystem) prepareSinglestep(c *kernel.CPU, st *site, regs traps.Regs) {
+	regs.SetFlags(regs.Flags()&^x86.FlagIF | x86.FlagTF)
+	regs.SetIP(st.slot)
+	if s.k.Trace.Enabled {
+		s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvStep, IP: st.slot, Name: st.name})
+	}
+}
+
+// postKprobeHandler is post_kprobe_handler: the copy has been stepped.
+func (s *Subsystem) postKprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
+	cb := &s.ctl[c.ID]
+	st := cb.site
+	if st == nil || cb.status != HitSS && cb.status != Reenter {
+		return false
+	}
+	if st.info.Fixup&insn.Repeats != 0 && regs.IP() == st.slot {
+		return true // a rep that is not done: TF is still set, step on
+	}
+	if !s.model.PostSeesSlot {
+		s.resumeExecution(c, cb, st, regs)
+	}
+	if cb.status == HitSS && st.post {
+		cb.set(c, HitSSDone)
+		s.aggrPost(c, cb, st, regs)
+	}
+	if s.model.PostSeesSlot {
+		s.resumeExecution(c, cb, st, regs)
+	}
+	if cb.status == Reenter {
+		cb.restorePrevious(c)
+	} else {
+		cb.reset(c)
+	}
+	c.PreemptEnable()
+	return true
+}
+
+// resumeExecution makes the state what it would be had the instruction run at
+// its own address (resume_execution).
+func (s *Subsystem) resumeExecution(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
+	in := &st.info
+	if in.Fixup&(insn.FixRet|insn.FixFlags) != 0 {
+		s.fixStack(c, cb, st, regs)
+	}
+	if in.Fixup&insn.FixSyscall != 0 {
+		regs.Set(traps.CX, regs.Get(traps.CX)+st.addr-st.slot)
+		regs.Set(traps.R11, restoreBits(regs.Get(traps.R11), cb.savedFlags))
+	}
+	regs.SetIP(in.ResumeIP(regs.IP(), st.addr, st.slot))
+	flags := regs.Flags()
+	if in.Fixup&insn.SetsTF == 0 {
+		flags = flags&^x86.FlagTF | cb.savedFlags&x86.FlagTF
+	}
+	if in.Fixup&insn.SetsIF == 0 {
+		flags = flags&^x86.FlagIF | cb.savedFlags&x86.FlagIF
+	}
+	regs.SetFlags(flags)
+}
+
+func restoreBits(w, saved uint64) uint64 { return w&^(x86.FlagTF|x86.FlagIF) | saved }
+
+// fixStack mends what the copy pushed: a return address that leads into the
+// slot, or flags with the step's TF and IF.
+func (s *Subsystem) fixStack(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
+	var b [8]byte
+	n := st.info.StackSize
+	if err := c.V.Read(regs.SP(), b[:n]); err != nil {
+		c.Die(c.Bug(fmt.Sprintf("kprobes: the stack of %s: %v", st.name, err)))
+	}
+	w := binary.LittleEndian.Uint64(b[:])
+	if st.info.Fixup&insn.FixRet != 0 {
+		w = st.info.ReturnAddress(st.addr)
+	} else {
+		w = restoreBits(w, cb.savedFlags)
+	}
+	binary.LittleEndian.PutUint64(b[:], w)
+	if err := c.V.Write(regs.SP(), b[:n]); err != nil {
+		c.Die(c.Bug(fmt.Sprintf("kprobes: the stack of %s: %v", st.name, err)))
+	}
+}
+
+// kprobeFaultHandler is kprobe_fault_handler. While the copy is stepped, the
+// fault is the instruction's own: everything goes back to the site and the
+// kernel handles it as if no probe were there. In a handler, the probe's
+// fault_handler is asked, then the exception table.
+func (s *Subsystem) kprobeFaultHandler(c *kernel.CPU, t *traps.Trap) bool {
+	cb := &s.ctl[c.ID]
+	st, regs := cb.site, t.Regs
+	switch cb.status {
+	case HitSS, Reenter:
+		if regs.IP() != st.slot {
+			return false // not in the copy: an NMI or a trap handler on top of it
+		}
+		regs.SetIP(st.addr)
+		regs.SetFlags(restoreBits(regs.Flags(), cb.savedFlags))
+		if cb.status == Reenter {
+			cb.restorePrevious(c)
+		} else {
+			cb.reset(c)
+		}
+		c.PreemptEnable()
+		return false
+	case HitActive, HitSSDone:
+		p := cb.handler
+		if p == nil {
+			return false
+		}
+		if s.model.FaultCountsMiss {
+			p.NMissed++
+		}
+		if !s.model.FaultHandlers || p.Fault == nil {
+			return false
+		}
+		ret := p.Fault(c, p, regs, t.Vector)
+		if s.k.Trace.Enabled {
+			s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvFault, Name: p.name(), IP: regs.IP(), Arg: uint64(ret)})
+		}
+		return ret != 0
+	}
+	return false
+}
+
+// note tells an oops which probes are in flight.
+func (s *Subsystem) note(c *kernel.CPU) []string {
+	var out []string
+	for cpu := range s.ctl {
+		cb := &s.ctl[cpu]
+		if cb.site == nil {
+			continue
+		}
+		line := fmt.Sprintf("Kprobe in flight: CPU %d, %s at %s", cpu, cb.status, cb.site.name)
+		if cb.handler != nil {
+			line += ", in a handler of " + cb.handler.name()
+		}
+		if cb.status == Reenter && cb.prev.site != nil {
+			line += fmt.Sprintf(", inside %s at %s", cb.prev.status, cb.prev.site.name)
+		}
+		out = append(out, line)
+	}
+	return out
+}

@@ -1,0 +1,296 @@
+package kprobes
+
+import (
+	"fmt"
+	"slices"
+
+	"emukp/emu/x86"
+	"emukp/guestimg"
+	"emukp/kernel"
+	"emukp/traps"
+)
+
+// A PreHandler runs before the probed instruction, on the CPU that hit it,
+// with interrupts off and regs->ip behind the int3. It returns 0 to go on, or
+// 1 when it has changed regs->ip and nothing is to be stepped.
+type PreHandler func(c *kernel.CPU, p *Kprobe, regs traps.Regs) int
+
+// A PostHandler runs after the instruction was stepped. flags is always 0.
+type PostHandler func(c *kernel.CPU, p *Kprobe, regs traps.Regs, flags uint64)
+
+// A FaultHandler is asked about a fault in the probe's other handlers; 1 means
+// that it has been dealt with.
+type FaultHandler func(c *kernel.CPU, p *Kprobe, regs traps.Regs, trap x86.Vector) int
+
+// Flags of a probe (include/linux/kprobes.h).
+type Flags uint8
+
+// Flags.
+const (
+	FlagGone     Flags = 1 << iota // its text is gone
+	FlagDisabled                   // registered but not armed
+)
+
+// A Kprobe is struct kprobe. The caller sets the place, by Addr or by Symbol
+// and Offset, and the handlers; the rest is the subsystem's. A Kprobe is
+// registered with one Subsystem at a time and must not be copied then.
+type Kprobe struct {
+	Addr   uint64
+	Symbol string
+	Offset uint64
+
+	Pre   PreHandler
+	Post  PostHandler
+	Fault FaultHandler
+	Flags Flags // FlagDisabled may be preset
+
+	Label   string // for traces and reports; the place if empty
+	NMissed uint64 // hits whose handlers did not run
+	Hits    uint64 // hits whose handlers ran
+
+	site *site
+}
+
+// Registered says whether the probe is registered.
+func (p *Kprobe) Registered() bool { return p.site != nil }
+
+// Enabled says whether the probe is registered and not disabled.
+func (p *Kprobe) Enabled() bool { return p.site != nil && p.Flags&(FlagDisabled|FlagGone) == 0 }
+
+// name is for traces.
+func (p *Kprobe) name() string {
+	if p.Label != "" {
+		return p.Label
+	}
+	if p.Symbol != "" {
+		return fmt.Sprintf("%s+%#x", p.Symbol, p.Offset)
+	}
+	return fmt.Sprintf("%#x", p.Addr)
+}
+
+// site is one patched address. Many probes may stand on it.
+type site struct {
+	addr   uint64
+	name   string
+	opcode byte // what the int3 replaced
+	armed  bool
+	probes []*Kprobe // newest first; replaced, never changed, since hits walk it
+	post   bool      // one of them has a post-handler
+	ainsn
+}
+
+// enabled says whether the site needs its int3.
+func (st *site) enabled() bool {
+	return slices.ContainsFunc(st.probes, func(p *Kprobe) bool { return p.Flags&(FlagDisabled|FlagGone) == 0 })
+}
+
+// Options are the choices made when the subsystem starts.
+type Options struct {
+	Model *Model // nil: Classic
+	// NoReentryGuard takes the check of status REENTER away, as 2.6.21 had
+	// none: a third hit then overwrites the saved second one.
+	NoReentryGuard bool
+}
+
+// A Subsystem is the kprobes of one kernel.
+type Subsystem struct {
+	k         *kernel.Kernel
+	model     *Model
+	opts      Options
+	sites     map[uint64]*site
+	ctl       []ctlblk
+	slots     slotCache
+	blacklist []guestimg.Range
+	// boundaries has the instructions of each function that was looked at, by
+	// its address.
+	boundaries map[uint64]map[uint64]bool
+	mutex      kernel.Mutex // kprobe_mutex: registration, arming; not the hit path
+}
+
+// New starts kprobes on a kernel: init_kprobes. It joins the die chain ahead
+// of everyone else.
+func New(k *kernel.Kernel, opts Options) *Subsystem {
+	if opts.Model == nil {
+		opts.Model = &Classic
+	}
+	s := &Subsystem{k: k, model: opts.Model, opts: opts, sites: map[uint64]*site{}, boundaries: map[uint64]map[uint64]bool{}, ctl: make([]ctlblk, len(k.CPUs))}
+	s.slots.k = k
+	s.mutex.Name = "kprobe_mutex"
+	s.blacklist = k.Image().Blacklist()
+	k.Traps.Chain.Register(&traps.Notifier{Name: "kprobes", Priority: 1<<31 - 1, Call: s.exceptionsNotify})
+	k.Notes = append(k.Notes, s.note)
+	k.RecoverText = s.recoverText
+	k.Resets = append(k.Resets, func(c *kernel.CPU) { s.ctl[c.ID] = ctlblk{} })
+	return s
+}
+
+// Register is register_kprobe. The error is a *kernel.OpError with a code as
+// the kernel's; nothing is changed then.
+func (s *Subsystem) Register(c *kernel.CPU, p *Kprobe) error {
+	if err := s.lock(c, "register_kprobe", p.name()); err != nil {
+		return err
+	}
+	defer s.mutex.Unlock()
+	if err := s.resolve(p); err != nil {
+		return err
+	}
+	st := s.sites[p.Addr]
+	if st == nil {
+		var err error
+		if st, err = s.newSite(c, p); err != nil {
+			return err
+		}
+		s.sites[p.Addr] = st
+	}
+	p.Flags &= FlagDisabled
+	p.NMissed, p.Hits = 0, 0
+	p.site = st
+	st.probes = append([]*Kprobe{p}, st.probes...)
+	st.update()
+	s.event(c, "register "+p.name(), p.Addr)
+	return s.arm(c, st)
+}
+
+func (s *Subsystem) lock(c *kernel.CPU, op, place string) error {
+	if err := s.mutex.Lock(c); err != nil {
+		return &kernel.OpError{Op: op, Place: place, Why: "kprobe_mutex is held, and a handler can't wait for it", Errno: kernel.EBUSY}
+	}
+	return nil
+}
+
+// RegisterAll is register_kprobes: all or none.
+func (s *Subsystem) RegisterAll(c *kernel.CPU, ps []*Kprobe) error {
+	if len(ps) == 0 {
+		return &kernel.OpError{Op: "register_kprobes", Place: "no probes", Why: "num must be positive", Errno: kernel.EINVAL}
+	}
+	for i, p := range ps {
+		if err := s.Register(c, p); err != nil {
+			if uerr := s.UnregisterAll(c, ps[:i]); uerr != nil {
+				c.Die(uerr)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// Unregister is unregister_kprobe: it returns when no CPU is in a handler of
+// the probe any more. A probe that is not registered only loses its Addr, as
+// in the kernel. From a handler it does not wait for the others; there it can
+// fail with EBUSY.
+func (s *Subsystem) Unregister(c *kernel.CPU, p *Kprobe) error {
+	return s.UnregisterAll(c, []*Kprobe{p})
+}
+
+// UnregisterAll is unregister_kprobes: one grace period for all.
+func (s *Subsystem) UnregisterAll(c *kernel.CPU, ps []*Kprobe) error {
+	slots, err := s.unlinkAll(c, ps)
+	if err != nil {
+		return err
+	}
+	c.SynchronizeSched()
+	for _, slot := range slots {
+		s.k.CallRCU(func() { s.slots.free(slot) })
+	}
+	return nil
+}
+
+// unlinkAll is the part under the mutex; it returns the slots of sites that
+// have no probe any more.
+func (s *Subsystem) unlinkAll(c *kernel.CPU, ps []*Kprobe) (slots []uint64, err error) {
+	if err := s.lock(c, "unregister_kprobe", fmt.Sprintf("%d probes", len(ps))); err != nil {
+		return nil, err
+	}
+	defer s.mutex.Unlock()
+	for _, p := range ps {
+		if st := s.unlink(c, p); st != nil && len(st.probes) == 0 {
+			delete(s.sites, st.addr)
+			slots = append(slots, st.slot)
+		}
+	}
+	return slots, nil
+}
+
+// unlink is __unregister_kprobe_top: nobody hits the probe from here on.
+func (s *Subsystem) unlink(c *kernel.CPU, p *Kprobe) *site {
+	st := p.site
+	if st == nil {
+		p.Addr = 0
+		return nil
+	}
+	s.event(c, "unregister "+p.name(), p.Addr)
+	st.probes = slices.DeleteFunc(slices.Clone(st.probes), func(q *Kprobe) bool { return q == p })
+	st.update()
+	p.site = nil
+	if err := s.arm(c, st); err != nil {
+		c.Die(err)
+	}
+	return st
+}
+
+// Enable is enable_kprobe.
+func (s *Subsystem) Enable(c *kernel.CPU, p *Kprobe) error {
+	return s.able(c, p, "enable_kprobe", false)
+}
+
+// Disable is disable_kprobe: the probe stays registered.
+func (s *Subsystem) Disable(c *kernel.CPU, p *Kprobe) error {
+	return s.able(c, p, "disable_kprobe", true)
+}
+
+func (s *Subsystem) able(c *kernel.CPU, p *Kprobe, op string, disable bool) error {
+	if p.site == nil || p.Flags&FlagGone != 0 {
+		return &kernel.OpError{Op: op, Place: p.name(), Why: "not registered", Errno: kernel.EINVAL}
+	}
+	if err := s.lock(c, op, p.name()); err != nil {
+		return err
+	}
+	defer s.mutex.Unlock()
+	if disable {
+		p.Flags |= FlagDisabled
+	} else {
+		p.Flags &^= FlagDisabled
+	}
+	p.site.update()
+	return s.arm(c, p.site)
+}
+
+// update recomputes what the hit path reads.
+func (st *site) update() {
+	st.post = slices.ContainsFunc(st.probes, func(p *Kprobe) bool { return p.Post != nil })
+}
+
+// arm makes text agree with the probes: int3 when one is enabled, otherwise
+// the original byte.
+func (s *Subsystem) arm(c *kernel.CPU, st *site) error {
+	want := st.enabled()
+	if want == st.armed {
+		return nil
+	}
+	b := st.opcode
+	if want {
+		b = int3
+	}
+	st.armed = want
+	return c.TextPoke(kernel.Poke{Addr: st.addr, Bytes: []byte{b}})
+}
+
+const int3 = 0xcc
+
+func (s *Subsystem) event(c *kernel.CPU, what string, ip uint64) {
+	if s.k.Trace.Enabled {
+		s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvReg, Name: what, IP: ip})
+	}
+}
+
+// OriginalByte is what stood at an address before probes changed it.
+func (s *Subsystem) OriginalByte(addr uint64) (byte, bool) {
+	st := s.sites[addr]
+	if st == nil {
+		return 0, false
+	}
+	return st.opcode, true
+}
+
+// Sites is the number of probed addresses.
+func (s *Subsystem) Sites() int { return len(s.sites) }

@@ -1,0 +1,155 @@
+package kprobes
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"emukp/emu/x86"
+	"emukp/guestimg"
+	"emukp/kernel"
+	"emukp/kprobes/insn"
+)
+
+func (s *Subsystem) refuse(place string, code kernel.Errno, format string, args ...any) error {
+	return &kernel.OpError{Op: "register_kprobe", Place: place, Why: fmt.Sprintf(format, args...), Errno: code}
+}
+
+// resolve finds the address and makes the checks that need no instruction, in
+// the kernel's order (kernel/kprobes.c __register_kprobe, check_kprobe_address_safe).
+func (s *Subsystem) resolve(p *Kprobe) error {
+	place := p.name()
+	if p.site != nil {
+		return s.refuse(place, kernel.EINVAL, "this probe is registered already")
+	}
+	switch {
+	case p.Symbol == "" && p.Addr == 0:
+		return s.refuse("no place", kernel.EINVAL, "neither a symbol nor an address is given")
+	case p.Symbol != "":
+		base, ok := s.k.Syms.Lookup(p.Symbol)
+		if !ok {
+			why := "no such symbol"
+			if like, ok := s.k.Syms.Similar(p.Symbol); ok {
+				why += "; is " + like + " meant?"
+			}
+			return s.refuse(place, kernel.ENOENT, "%s", why)
+		}
+		if p.Addr != 0 && p.Addr != base+p.Offset {
+			return s.refuse(place, kernel.EINVAL, "both a symbol and an address (%#x) are given", p.Addr)
+		}
+		p.Addr = base + p.Offset
+	default:
+		p.Addr += p.Offset
+		p.Offset = 0
+	}
+	if err := s.checkAddress(place, p.Addr); err != nil {
+		if p.Symbol != "" {
+			p.Addr = 0
+		}
+		return err
+	}
+	return nil
+}
+
+func (s *Subsystem) checkAddress(place string, addr uint64) error {
+	if !s.k.Syms.IsText(addr) {
+		return s.refuse(place, kernel.EINVAL, "%#x is not kernel text", addr)
+	}
+	for _, r := range s.blacklist {
+		if addr >= r.Start && addr < r.End {
+			return s.refuse(place, kernel.EINVAL, "%s is in %s, where kprobes itself runs: blacklisted", s.k.Syms.Name(addr), r.Name)
+		}
+	}
+	if _, _, _, ok := s.k.Syms.SizeOffset(addr); !ok {
+		return s.refuse(place, kernel.EINVAL, "%#x belongs to no function", addr)
+	}
+	return nil
+}
+
+// AddBlacklist closes more text to probes: a module's.
+func (s *Subsystem) AddBlacklist(rs []guestimg.Range) { s.blacklist = append(s.blacklist, rs...) }
+
+// newSite analyses the instruction and prepares its slot; the text is not
+// touched yet.
+func (s *Subsystem) newSite(c *kernel.CPU, p *Kprobe) (*site, error) {
+	code, err := s.instruction(c, p)
+	if err != nil {
+		return nil, err
+	}
+	place := s.k.Syms.Name(p.Addr)
+	info, err := insn.Analyze(code, s.k.Arch().Bits)
+	if verr := info.Check(s.model.Insn); verr != nil {
+		err = verr
+	}
+	var refused *insn.RefusedError
+	if errors.As(err, &refused) {
+		errno, ok := kernel.ErrnoByName(refused.Errno)
+		if !ok {
+			errno = kernel.EINVAL
+		}
+		return nil, s.refuse(place, errno, "%s: %s", refused.Class, refused.Why)
+	} else if err != nil {
+		return nil, s.refuse(place, kernel.EILSEQ, "%v", err)
+	}
+	if info.Fixup&insn.NoTrap != 0 {
+		return nil, s.refuse(place, kernel.EOPNOTSUPP, "%s: it enters the kernel with TF clear, so its step is never seen to end", info.Class.Name)
+	}
+	st := &site{addr: p.Addr, name: place, opcode: code[0]}
+	return st, s.prepareSlot(c, st, info, code)
+}
+
+// instruction reads the original bytes at the probe and checks that they
+// begin an instruction, walking from the symbol's start (arch/x86 can_probe).
+func (s *Subsystem) instruction(c *kernel.CPU, p *Kprobe) ([]byte, error) {
+	_, start, size, _ := s.k.Syms.SizeOffset(p.Addr)
+	if !s.isBoundary(c, start, size, p.Addr) {
+		code := make([]byte, min(size, maxFunction)+x86.MaxInsnLen)
+		code = code[:c.V.PeekSome(start, code)]
+		if err := insn.Boundary(code, start, p.Addr, s.k.Arch().Bits, s.recoverText); err != nil {
+			return nil, s.refuse(s.k.Syms.Name(p.Addr), kernel.EILSEQ, "not an instruction boundary: %s", strings.TrimPrefix(err.Error(), "insn: "))
+		}
+	}
+	code := make([]byte, x86.MaxInsnLen)
+	code = code[:c.V.PeekSome(p.Addr, code)]
+	if len(code) == 0 {
+		return nil, s.refuse(p.name(), kernel.EINVAL, "%#x can't be read", p.Addr)
+	}
+	s.recoverText(p.Addr, code)
+	return code, nil
+}
+
+// maxFunction is how far boundaries are looked for.
+const maxFunction = 1 << 20
+
+// isBoundary remembers where a function's instructions begin, so that a probe
+// on each of them does not decode it all each time. False means "look closer":
+// the walk ended before addr.
+func (s *Subsystem) isBoundary(c *kernel.CPU, start, size, addr uint64) bool {
+	starts, ok := s.boundaries[start]
+	if !ok {
+		code := make([]byte, min(size, maxFunction)+x86.MaxInsnLen)
+		code = code[:c.V.PeekSome(start, code)]
+		s.recoverText(start, code)
+		starts = map[uint64]bool{}
+		for off := uint64(0); off < size && off < uint64(len(code)); {
+			starts[start+off] = true
+			in, err := x86.Decode(code[off:], s.k.Arch().Bits)
+			if err != nil {
+				break
+			}
+			off += uint64(in.Len)
+		}
+		s.boundaries[start] = starts
+	}
+	return starts[addr]
+}
+
+// recoverText puts the original bytes back into a copy of text
+// (recover_probed_instruction).
+func (s *Subsystem) recoverText(addr uint64, b []byte) {
+	for i := range b {
+		if st := s.sites[addr+uint64(i)]; st != nil && b[i] == int3 {
+			b[i] = st.opcode
+		}
+	}
+}
