@@ -1,0 +1,89 @@
+package bench
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"emukp/kernel"
+	"emukp/kprobes"
+)
+
+// The figures exist and are sane; how fast the machine is, is not tested.
+func TestRun(t *testing.T) {
+	r, err := Run(context.Background(), Options{Rounds: 1})
+	require.NoError(t, err)
+	for _, name := range []string{"raw_sort", "machine_sort", "idle_sort", "two_cpus_sort", "raw_hash", "idle_hash",
+		"int3_step_raw", "kprobe_hit", "boot_1", "boot_4", "memory_per_cpu"} {
+		f, ok := r.Get(name)
+		require.True(t, ok, name)
+		require.Greater(t, f.Value, 0.0, name)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = Run(ctx, Options{})
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// The hit path allocates nothing.
+func TestHitDoesNotAllocate(t *testing.T) {
+	g, err := newGuest(1, 1<<40)
+	require.NoError(t, err)
+	defer g.k.Close()
+	p := &kprobes.Kprobe{Symbol: "bench_site", Pre: nothing}
+	addr, err := g.sym("bench_hits")
+	require.NoError(t, err)
+	var few, many float64
+	require.NoError(t, g.k.Do(0, func(c *kernel.CPU) error {
+		if err := g.s.Register(c, p); err != nil {
+			return err
+		}
+		count := func(n uint64) float64 {
+			return testing.AllocsPerRun(5, func() {
+				if _, err := c.Call(addr, n); err != nil {
+					panic(err)
+				}
+			})
+		}
+		few, many = count(10), count(1000)
+		return nil
+	}))
+	require.Equal(t, few, many, "allocations of calls with 10 and with 1,000 hits")
+	require.NotZero(t, p.Hits)
+}
+
+func benchmarkLoop(b *testing.B, idle bool) {
+	g, err := newGuest(1, 0)
+	require.NoError(b, err)
+	defer g.k.Close()
+	if idle {
+		require.NoError(b, g.addIdle())
+	}
+	for b.Loop() {
+		require.NoError(b, g.call(1, "do_loop", 10_000))
+	}
+}
+
+func BenchmarkLoopNoProbe(b *testing.B)    { benchmarkLoop(b, false) }
+func BenchmarkLoopIdleProbes(b *testing.B) { benchmarkLoop(b, true) }
+
+func BenchmarkHit(b *testing.B) {
+	g, err := newGuest(1, 1<<40)
+	require.NoError(b, err)
+	defer g.k.Close()
+	p := &kprobes.Kprobe{Symbol: "bench_site", Pre: nothing}
+	require.NoError(b, g.k.Do(0, func(c *kernel.CPU) error { return g.s.Register(c, p) }))
+	b.ResetTimer()
+	require.NoError(b, g.call(1, "bench_hits", uint64(b.N)))
+}
+
+func BenchmarkInt3StepRaw(b *testing.B) {
+	raw, err := newRawLoop(works[0])
+	require.NoError(b, err)
+	defer raw.close()
+	for b.Loop() {
+		require.NoError(b, raw.int3AndStep())
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/hitsPerRun, "ns/hit")
+}

@@ -1,0 +1,129 @@
+// Emukp runs kprobes scenarios on an emulated x86 machine.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"emukp/scenarios"
+	"emukp/scenarios/lang"
+)
+
+func main() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is the whole program; it returns the exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, func() { // the engine may be stuck in C
+		time.Sleep(patience)
+		os.Exit(scenarios.ExitInterrupted)
+	})
+	app := newApp()
+	app.Reader, app.Writer, app.ErrWriter = stdin, stdout, stderr
+	err := app.Run(ctx, args)
+	var code exitCode
+	switch {
+	case err == nil:
+		return scenarios.ExitPass
+	case errors.As(err, &code):
+		return int(code)
+	}
+	fmt.Fprintf(stderr, "emukp: %v\n", err)
+	return scenarios.ExitInvalid
+}
+
+// patience is how long an interrupted run may take to end by itself.
+const patience = 5 * time.Second
+
+// An exitCode is an error that has been reported already.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+const about = `Emukp boots a small guest kernel on an emulated x86 machine, sets kprobes in it, and checks what a scenario says
+must be true. Scenarios are YAML files; a library of them is built in.
+
+Examples:
+  emukp list                       the scenarios that are built in
+  emukp run hello                  one of them
+  emukp run my.yaml tests/         a file, and every *.yaml and *.yml below a folder
+  emukp run --trace - hello        what happened, in ftrace's format
+
+Exit codes: 0 all passed, 1 an expectation failed, 2 a file or the command line is wrong (nothing was run),
+3 the guest crashed, 130 interrupted.`
+
+func newApp() *cli.Command {
+	app := &cli.Command{
+		Name: "emukp", Usage: "a laboratory for kernel probes on an emulated x86",
+		Description: about, Version: version(), HideHelpCommand: true,
+		EnableShellCompletion: true,
+		ConfigureShellCompletionCommand: func(c *cli.Command) {
+			c.Hidden = false
+			silence(c)
+		},
+		Commands: []*cli.Command{
+			runCommand(),
+			checkCommand(),
+			listCommand(),
+			showCommand(),
+			benchCommand(),
+			versionCommand(),
+		},
+		Action: func(_ context.Context, c *cli.Command) error {
+			if !c.Args().Present() {
+				return cli.ShowRootCommandHelp(c)
+			}
+			return unknown("command", c.Args().First(), commandNames(c))
+		},
+	}
+	silence(app)
+	for _, c := range app.Commands {
+		silence(c)
+	}
+	return app
+}
+
+// silence makes a wrong command line one error, without the page of help.
+func silence(c *cli.Command) {
+	c.ExitErrHandler = func(context.Context, *cli.Command, error) {}
+	c.HideHelpCommand = true
+	c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error { return usageError(c, err) }
+}
+
+func usageError(c *cli.Command, err error) error {
+	name, found := strings.CutPrefix(err.Error(), "flag provided but not defined: ")
+	if !found {
+		return fmt.Errorf("%w (try 'emukp %s --help')", err, c.Name)
+	}
+	var names []string
+	for _, f := range c.VisibleFlags() {
+		names = append(names, f.Names()...)
+	}
+	return unknown("option", strings.TrimLeft(name, "-"), names)
+}
+
+func unknown(what, name string, names []string) error {
+	hint := "; see 'emukp --help'"
+	if s := lang.Suggest(name, names); s != "" {
+		hint = fmt.Sprintf("; did you mean '%s'?", s)
+	}
+	return fmt.Errorf("unknown %s '%s'%s", what, name, hint)
+}
+
+func commandNames(c *cli.Command) []string {
+	var names []string
+	for _, sub := range c.VisibleCommands() {
+		names = append(names, sub.Names()...)
+	}
+	return names
+}

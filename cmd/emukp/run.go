@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+	"golang.org/x/term"
+
+	"emukp/kernel"
+	"emukp/scenarios"
+)
+
+const runAbout = `Each argument is a file, a folder (every *.yaml and *.yml below it), the name of a built-in scenario, or - for
+standard input. All of them are checked first: if one is wrong, nothing is run.
+
+Examples:
+  emukp run hello
+  emukp run --json tests/ > results.json
+  emukp run --trace out.json --trace-format perfetto my.yaml    (for ui.perfetto.dev)
+  emukp run --record r.json my.yaml && emukp run --replay r.json my.yaml`
+
+func runCommand() *cli.Command {
+	return &cli.Command{
+		Name: "run", Usage: "run scenarios", ArgsUsage: "FILE|FOLDER|NAME...", Description: runAbout,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "print one JSON object a scenario"},
+			&cli.StringFlag{Name: "junit", Usage: "write JUnit XML to `FILE`"},
+			&cli.StringFlag{Name: "trace", Usage: "write the trace to `FILE`, - for standard output"},
+			&cli.StringFlag{Name: "trace-format", Value: "ftrace", Usage: "`FORMAT` of the trace: ftrace, json or perfetto"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print the probes' figures and the log"},
+			&cli.StringFlag{Name: "arch", Usage: "run on `ARCH` only: x86_64 or i386"},
+			&cli.StringFlag{Name: "record", Usage: "write the schedule of the one scenario to `FILE`"},
+			&cli.StringFlag{Name: "replay", Usage: "follow the schedule in `FILE`"},
+			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: runtime.NumCPU(), Usage: "run `N` scenarios at a time"},
+			&cli.StringFlag{Name: "color", Value: "auto", Usage: "`WHEN` to colour the output: auto, always or never"},
+		},
+		Action: runAction,
+	}
+}
+
+func runAction(ctx context.Context, c *cli.Command) error {
+	if err := checkFlags(c); err != nil {
+		return err
+	}
+	if !c.Args().Present() {
+		return errors.New("run: which scenario? Name a file, a folder or one of 'emukp list'")
+	}
+	sources, err := collect(c.Args().Slice(), c.Root().Reader)
+	if err != nil {
+		return err
+	}
+	opts, err := runOptions(ctx, c)
+	if err != nil {
+		return err
+	}
+	out := newOutput(c)
+	jobs, bad := plan(sources, c.String("arch"), opts)
+	if len(bad) > 0 {
+		return out.refuse(bad)
+	}
+	if err := checkJobs(c, jobs); err != nil {
+		return err
+	}
+	if len(jobs) > 1 {
+		if bad := checkAll(ctx, jobs, c.Int("jobs")); len(bad) > 0 && ctx.Err() == nil {
+			return out.refuse(bad)
+		}
+	}
+	if err := out.open(); err != nil {
+		return err
+	}
+	defer out.close()
+	inOrder(ctx, jobs, c.Int("jobs"), runJob, out.result)
+	return out.end(ctx)
+}
+
+func checkFlags(c *cli.Command) error {
+	for _, f := range []struct {
+		name    string
+		allowed []string
+	}{
+		{"trace-format", scenarios.TraceFormats()}, {"color", []string{"auto", "always", "never"}},
+		{"arch", []string{"", "x86_64", "i386"}},
+	} {
+		if v := c.String(f.name); !slices.Contains(f.allowed, v) {
+			return fmt.Errorf("--%s %s: expected one of %s", f.name, v, strings.TrimSpace(strings.Join(f.allowed, " ")))
+		}
+	}
+	switch {
+	case c.IsSet("trace-format") && c.String("trace") == "":
+		return errors.New("--trace-format is nothing without --trace FILE")
+	case len(onStdout(c)) > 1:
+		return fmt.Errorf("%s all write to standard output: name files", strings.Join(onStdout(c), ", "))
+	case c.Int("jobs") < 1:
+		return fmt.Errorf("--jobs %d: expected at least 1", c.Int("jobs"))
+	}
+	return nil
+}
+
+// fileFlags are the options that name a file to write; "-" is standard output.
+var fileFlags = []string{"junit", "trace", "record"}
+
+// onStdout are the options that want standard output for themselves.
+func onStdout(c *cli.Command) []string {
+	var out []string
+	if c.Bool("json") {
+		out = append(out, "--json")
+	}
+	for _, f := range fileFlags {
+		if c.String(f) == "-" {
+			out = append(out, "--"+f+" -")
+		}
+	}
+	return out
+}
+
+func checkJobs(c *cli.Command, jobs []job) error {
+	for _, flag := range []string{"record", "replay"} {
+		if c.String(flag) != "" && len(jobs) > 1 {
+			return fmt.Errorf("--%s is for one scenario on one architecture; these are %d", flag, len(jobs))
+		}
+	}
+	if len(jobs) == 0 {
+		return fmt.Errorf("no scenario is for %s", c.String("arch"))
+	}
+	return nil
+}
+
+func runOptions(ctx context.Context, c *cli.Command) (scenarios.Options, error) {
+	o := scenarios.Options{Context: ctx, Builder: scenarios.NewBuilder(), Trace: c.String("trace") != "", Record: c.String("record") != ""}
+	if name := c.String("replay"); name != "" {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return o, fmt.Errorf("--replay: %w", err)
+		}
+		if o.Replay, err = readRecord(data); err != nil {
+			return o, fmt.Errorf("--replay: %s: %w", name, err)
+		}
+	}
+	return o, nil
+}
+
+// A record is the file of --record.
+type record struct {
+	Name    string          `json:"name"`
+	Arch    string          `json:"arch"`
+	Choices []kernel.Choice `json:"choices"`
+}
+
+func readRecord(data []byte) ([]kernel.Choice, error) {
+	var r record
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, fmt.Errorf("not a recorded schedule: %w", err)
+	}
+	if len(r.Choices) == 0 {
+		return nil, errors.New("not a recorded schedule: no choices in it")
+	}
+	return r.Choices, nil
+}
+
+// useColor: NO_COLOR is https://no-color.org.
+func useColor(when string, w io.Writer) bool {
+	f, isFile := w.(*os.File)
+	switch {
+	case when != "auto":
+		return when == "always"
+	case os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb":
+		return false
+	}
+	return isFile && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,230 @@
+package scenarios
+
+import (
+	"strings"
+
+	"emukp/emu/x86"
+	"emukp/kprobes"
+	"emukp/scenarios/lang"
+)
+
+// checker collects what this version can't do yet.
+type checker struct{ errs []error }
+
+func (ck *checker) fail(pos lang.Pos, msg, hint string) {
+	ck.errs = append(ck.errs, &lang.Error{Pos: pos, Msg: msg, Hint: hint})
+}
+
+func (ck *checker) notYet(pos lang.Pos, what string) { ck.fail(pos, what+": not supported yet", "") }
+
+// unsupported finds everything in the file that this version can't do.
+func (r *runner) unsupported(arch string) []error {
+	ck := &checker{}
+	a, err := x86.ByName(arch)
+	if err != nil || a != x86.X86_64 {
+		ck.notYet(r.sc.Pos, "arch "+arch)
+	}
+	r.arch = a
+	if len(r.sc.Guest.Modules) > 0 {
+		ck.notYet(r.sc.Guest.Modules[0].Pos, "guest: modules")
+	}
+	if r.sc.Guest.User != nil {
+		ck.notYet(r.sc.Guest.User.Pos, "guest: user")
+	}
+	for _, p := range r.sc.Probes {
+		ck.probe(p)
+	}
+	for _, s := range r.sc.Run {
+		ck.step(s)
+	}
+	ck.kernel(&r.sc.Kernel)
+	return ck.errs
+}
+
+func (ck *checker) probe(p *lang.Probe) {
+	if p.Kind != lang.KindKprobe {
+		ck.notYet(p.Pos, string(p.Kind))
+		return
+	}
+	for _, h := range []*lang.Handler{p.Pre, p.Post, p.Fault} {
+		if h != nil && h.Guest != nil {
+			ck.notYet(h.Pos, "a handler that is a guest function")
+		}
+	}
+}
+
+func (ck *checker) step(s *lang.Step) {
+	if s.Task != "" {
+		ck.notYet(s.Pos, "task")
+	}
+	switch op := s.Do.(type) {
+	case *lang.Parallel:
+		for _, lane := range op.Steps {
+			ck.step(lane)
+		}
+	case *lang.Module:
+		ck.notYet(op.Pos, op.Verb)
+	case *lang.Kill:
+		ck.notYet(op.Pos, "kill")
+	case *lang.Patch:
+		ck.notYet(op.Pos, "patch")
+	}
+}
+
+// featureNames are the protections that a scenario may choose.
+var featureNames = []string{"reentry_guard", "ctlblk"}
+
+func (ck *checker) kernel(k *lang.Kernel) {
+	if k.Model == "modern" {
+		ck.notYet(k.Pos, "model: modern")
+	}
+	for _, f := range k.Features {
+		switch {
+		case f.Name == "reentry_guard" && f.Value != "":
+			ck.fail(f.Pos, "reentry_guard: expected true or false", "")
+		case f.Name == "ctlblk" && f.Value != "per-cpu":
+			ck.fail(f.Pos, "ctlblk: expected per-cpu", "other values are not supported yet")
+		case f.Name != "reentry_guard" && f.Name != "ctlblk":
+			hint := ""
+			if s := lang.Suggest(f.Name, featureNames); s != "" {
+				hint = "did you mean '" + s + "'?"
+			}
+			ck.fail(f.Pos, "unknown feature '"+f.Name+"'; expected "+strings.Join(featureNames, " or "), hint)
+		}
+	}
+}
+
+func (r *runner) kprobesOptions() kprobes.Options {
+	var o kprobes.Options
+	for _, f := range r.sc.Kernel.Features {
+		if f.Name == "reentry_guard" {
+			o.NoReentryGuard = !f.On
+		}
+	}
+	return o
+}
+
+// checkPlaces resolves every place that a step, action or injection names, so
+// that a misspelt one is found before anything runs.
+func (r *runner) checkPlaces() []error {
+	ck := &checker{}
+	visit := func(l *lang.Loc) {
+		if _, err := r.address(l); err != nil {
+			ck.errs = append(ck.errs, err)
+		}
+	}
+	walkOps(r.sc, func(op lang.Op) {
+		if c, ok := op.(*lang.Call); ok {
+			visit(&c.Fn)
+		}
+	})
+	for _, in := range r.sc.Inject {
+		if in.At == nil {
+			continue
+		}
+		visit(in.At)
+		if in.Kind == "page_fault" {
+			if err := r.checkFaultPlace(in.At); err != nil {
+				ck.errs = append(ck.errs, err)
+			}
+		}
+	}
+	return ck.errs
+}
+
+// address is where a LOC is in the guest.
+func (r *runner) address(l *lang.Loc) (uint64, error) {
+	if l.Symbol == "" {
+		return l.Addr, nil
+	}
+	addr, ok := r.k.Syms.Lookup(l.Symbol)
+	if !ok {
+		e := &lang.Error{Pos: l.Pos, Msg: "no symbol '" + l.Symbol + "' in the guest"}
+		if like, ok := r.k.Syms.Similar(l.Symbol); ok {
+			e.Hint = "did you mean '" + like + "'?"
+		}
+		return 0, e
+	}
+	return addr + l.Offset, nil
+}
+
+// walkOps visits every step's and action's op.
+func walkOps(sc *lang.Scenario, visit func(lang.Op)) {
+	for _, s := range sc.Run {
+		walkStep(s, visit)
+	}
+	for _, p := range sc.Probes {
+		for _, h := range []*lang.Handler{p.Pre, p.Post, p.Fault, p.Entry, p.Handler} {
+			if h != nil {
+				walkActions(h.Actions, visit)
+			}
+		}
+	}
+}
+
+func walkStep(s *lang.Step, visit func(lang.Op)) {
+	visit(s.Do)
+	if par, ok := s.Do.(*lang.Parallel); ok {
+		for _, lane := range par.Steps {
+			walkStep(lane, visit)
+		}
+	}
+}
+
+func walkActions(list []*lang.Action, visit func(lang.Op)) {
+	for _, a := range list {
+		visit(a.Do)
+		if op, ok := a.Do.(*lang.If); ok {
+			walkActions(op.Then, visit)
+			walkActions(op.Else, visit)
+		}
+	}
+}
+
+// wantsTrace says whether an expression may look at the trace. It looks at
+// their text: keeping a trace that nobody reads does no harm.
+func wantsTrace(sc *lang.Scenario) bool {
+	found := false
+	look := func(src string) {
+		found = found || strings.Contains(src, "trace") || strings.Contains(src, "events")
+	}
+	expr := func(list ...*lang.Expr) {
+		for _, e := range list {
+			if e != nil {
+				look(e.Src)
+			}
+		}
+	}
+	expects := func(list []*lang.Expect) {
+		for _, e := range list {
+			found = found || e.Trace != nil
+			expr(e.Expr)
+		}
+	}
+	expects(sc.Expect)
+	walkOps(sc, func(op lang.Op) {
+		switch op := op.(type) {
+		case *lang.Check:
+			expects(op.Expect)
+		case *lang.Log:
+			look(op.Text.Src)
+		case *lang.Call:
+			expr(op.Args...)
+		case *lang.If:
+			expr(op.Cond)
+		case *lang.Return:
+			expr(op.Value)
+		case *lang.Set:
+			for _, a := range op.Assigns {
+				expr(a.Value)
+			}
+		case *lang.Load:
+			expr(op.Addr)
+		case *lang.Store:
+			expr(op.Addr, op.Value)
+		case *lang.ReadUser:
+			expr(op.Addr, op.Len)
+		}
+	})
+	return found
+}
