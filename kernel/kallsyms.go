@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 
 	"emukp/guestimg"
 )
@@ -59,13 +60,11 @@ func (ks *Kallsyms) Symbol(name string) (guestimg.Symbol, bool) {
 
 // find is the symbol that holds an address.
 func (ks *Kallsyms) find(addr uint64) (symbol, bool) {
-	i, ok := slices.BinarySearchFunc(ks.addrs, addr, func(s symbol, a uint64) int { return cmp.Compare(s.Addr, a) })
-	if !ok {
-		i--
-	}
-	// Aliases share an address: the first that is global is the one people know.
-	for j := i; j >= 0 && ks.addrs[j].Addr == ks.addrs[max(i, 0)].Addr; j-- {
-		if ks.addrs[j].Global {
+	// The last symbol that begins at or before addr. Aliases share an address:
+	// the first that is global is the one people know.
+	i := sort.Search(len(ks.addrs), func(i int) bool { return ks.addrs[i].Addr > addr }) - 1
+	for j := i; j >= 0 && ks.addrs[j].Addr == ks.addrs[i].Addr; j-- {
+		if ks.addrs[j].Global || !ks.addrs[i].Global {
 			i = j
 		}
 	}

@@ -88,6 +88,9 @@ func (c *CPU) loop(until uint64) {
 	}
 }
 
+// maxBlock is more instructions than a block of the engine has.
+const maxBlock = 1024
+
 // limit is what is left of the slice, shortened for an injection that counts
 // instructions.
 func (c *CPU) limit() emu.Limit {
@@ -96,8 +99,9 @@ func (c *CPU) limit() emu.Limit {
 	if c.sliceEnd > now {
 		l.Insns = c.sliceEnd - now
 	}
-	if at, ok := c.K.Inject.nextCount(c); ok && at-now <= l.Insns {
-		l = emu.Limit{Insns: at - now, Exact: true}
+	// A slice may overrun by a block, so an injection near its end needs care.
+	if at, ok := c.K.Inject.nextCount(c); ok && at-now <= l.Insns+maxBlock {
+		l = emu.Limit{Insns: min(l.Insns, at-now), Exact: true}
 	}
 	return l
 }

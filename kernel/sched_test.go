@@ -200,3 +200,22 @@ func TestNotifierOrder(t *testing.T) {
 	require.True(t, c.Unregister(a))
 	require.False(t, c.Unregister(a))
 }
+
+// A counted injection comes at its instruction, whatever the slices are.
+func TestInjectionIsExact(t *testing.T) {
+	for _, quantum := range []uint64{1, 7, 50, 1000} {
+		k := boot(t, kernel.Config{CPUs: 2, Policy: &kernel.RoundRobin{Quantum: quantum}})
+		loop, _ := k.Syms.Lookup("do_loop")
+		for at := uint64(1); at < 100; at++ {
+			k.Inject.Reset()
+			begin, came := k.CPUs[0].V.St.Insns, uint64(0)
+			k.Inject.Arm(k, &kernel.Injection{At: at, Times: 1, Action: func(c *kernel.CPU) { came = c.V.St.Insns - begin }})
+			for cpu := range k.CPUs {
+				require.NoError(t, k.Spawn(cpu, func(c *kernel.CPU) error { _, err := c.Call(loop, 100); return err }))
+			}
+			require.NoError(t, k.Wait())
+			require.Equal(t, at, came, "quantum %d", quantum)
+		}
+		k.Close()
+	}
+}

@@ -90,7 +90,11 @@ func (cb *ctlblk) where() string {
 // savePrevious and restorePrevious bracket a hit inside a hit.
 func (cb *ctlblk) savePrevious() { cb.prev = cb.current }
 
-func (cb *ctlblk) restorePrevious(c *kernel.CPU) {
+func (cb *ctlblk) restorePrevious(c *kernel.CPU, guarded bool) {
+	if !guarded { // 2.6.21: whatever was saved last, even if it is the wrong one
+		cb.current = cb.prev
+		return
+	}
 	cb.set(c, cb.prev.status)
 	cb.current = cb.prev
 	cb.prev = current{}

@@ -162,3 +162,60 @@ func TestReentry(t *testing.T) {
 		})
 	}
 }
+
+// thirdLevel hits a probe in an NMI handler's callee while the copy of a probe
+// that was hit inside another one's handler is being stepped.
+func thirdLevel(t *testing.T, opts kprobes.Options) (error, *rig) {
+	r := newRig(t, kernel.Config{Budget: 1_000_000, Trace: true}, opts)
+	square, _ := r.k.Syms.Lookup("square")
+	third, _ := r.k.Syms.Lookup("do_sub")
+	outer := &kprobes.Kprobe{Symbol: "do_add", Pre: func(c *kernel.CPU, _ *kprobes.Kprobe, _ traps.Regs) int {
+		_, err := c.Call(square, 3)
+		require.NoError(t, err)
+		return 0
+	}}
+	second, innermost := &kprobes.Kprobe{Symbol: "square"}, &kprobes.Kprobe{Symbol: "do_sub"}
+	r.register(outer, second, innermost)
+	r.k.Traps.Chain.Register(&traps.Notifier{Name: "test", Priority: 1, Call: func(tr *traps.Trap) traps.Verdict {
+		c := tr.CPU.(*kernel.CPU)
+		if _, st := r.s.CurrentKprobe(0); tr.Die == traps.DieNMI && st == kprobes.Reenter {
+			_, err := c.Call(third, 5, 2)
+			require.NoError(t, err)
+		}
+		return traps.NotifyDone
+	}})
+	r.k.Inject.Arm(r.k, &kernel.Injection{Every: 1, Action: func(c *kernel.CPU) {
+		if _, st := r.s.CurrentKprobe(0); st == kprobes.Reenter {
+			c.V.RaiseNMI()
+		}
+	}})
+	add, _ := r.k.Syms.Lookup("do_add")
+	return r.k.Do(0, func(c *kernel.CPU) error {
+		ret, err := c.Call(add, 1, 2)
+		if err == nil && ret != 3 {
+			t.Logf("do_add(1, 2) = %d", ret)
+		}
+		return err
+	}), r
+}
+
+func TestThirdLevel(t *testing.T) {
+	err, r := thirdLevel(t, kprobes.Options{})
+	require.ErrorContains(t, err, "Unrecoverable kprobe detected: do_sub+0x0 is hit in state REENTER")
+	var o *kernel.Oops
+	require.ErrorAs(t, err, &o)
+	require.Contains(t, o.Text, "Kprobe in flight: CPU 0, REENTER at square+0x0, in a handler of do_add+0x0, inside HIT_ACTIVE at do_add+0x0")
+	// The control block is clean again.
+	_, st := r.s.CurrentKprobe(0)
+	require.Equal(t, kprobes.Idle, st)
+}
+
+// Without the guard, 2.6.21's one-deep save loses the first hit: its step is
+// taken for the end of the second's, and the program goes astray.
+func TestThirdLevelUnguarded(t *testing.T) {
+	err, _ := thirdLevel(t, kprobes.Options{NoReentryGuard: true})
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "Unrecoverable")
+	require.NotContains(t, err.Error(), "illegal transition")
+	t.Log(err)
+}

@@ -172,7 +172,7 @@ func (s *Subsystem) postKprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 		s.resumeExecution(c, cb, st, regs)
 	}
 	if cb.status == Reenter {
-		cb.restorePrevious(c)
+		cb.restorePrevious(c, !s.opts.NoReentryGuard)
 	} else {
 		cb.reset(c)
 	}
@@ -239,7 +239,7 @@ func (s *Subsystem) kprobeFaultHandler(c *kernel.CPU, t *traps.Trap) bool {
 		regs.SetIP(st.addr)
 		regs.SetFlags(restoreBits(regs.Flags(), cb.savedFlags))
 		if cb.status == Reenter {
-			cb.restorePrevious(c)
+			cb.restorePrevious(c, !s.opts.NoReentryGuard)
 		} else {
 			cb.reset(c)
 		}

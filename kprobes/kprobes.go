@@ -148,7 +148,10 @@ func (s *Subsystem) Register(c *kernel.CPU, p *Kprobe) error {
 	st.probes = append([]*Kprobe{p}, st.probes...)
 	st.update()
 	s.event(c, "register "+p.name(), p.Addr)
-	return s.arm(c, st)
+	if err := s.arm(c, st); err != nil { // the text has just been read: it can be written
+		c.Die(err)
+	}
+	return nil
 }
 
 func (s *Subsystem) lock(c *kernel.CPU, op, place string) error {
