@@ -58,6 +58,7 @@ func (k *Kernel) Spawn(cpu int, f func(c *CPU) error) error {
 // returns the first error of the works, by the order of their end.
 func (k *Kernel) Wait() error {
 	k.sched.spent = k.M.Instructions()
+	k.sched.last = -1
 	var first error
 	for {
 		id, ok := k.pick()
@@ -108,6 +109,9 @@ func (k *Kernel) pick() (int, bool) {
 	id := k.cfg.Policy.Next(s.runnable, s.last)
 	s.lone = len(s.runnable) == 1
 	insns, exact := k.cfg.Policy.Slice(s.lone)
+	if left := k.cfg.Budget - min(k.cfg.Budget, k.M.Instructions()-s.spent); insns > left+1 {
+		insns = left + 1
+	}
 	if s.recording {
 		s.record = append(s.record, Choice{id, insns, exact})
 	}
@@ -158,6 +162,9 @@ func (k *Kernel) where() []string {
 			s = fmt.Sprintf("CPU %d halted at %s with no interrupt to wake it", c.ID, k.Syms.Name(c.V.IP()))
 		}
 		out = append(out, s)
+	}
+	for _, note := range k.Notes {
+		out = append(out, note(k.CPUs[0])...)
 	}
 	return out
 }

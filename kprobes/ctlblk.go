@@ -62,7 +62,8 @@ var legal = func() (t [numStatus][numStatus]bool) {
 type current struct {
 	status     Status
 	site       *site
-	savedFlags uint64 // TF and IF as they were at the hit
+	probes     []*Kprobe // of the site at the hit: who saw it begin sees it end
+	savedFlags uint64    // TF and IF as they were at the hit
 }
 
 // ctlblk is struct kprobe_ctlblk: one for each CPU.

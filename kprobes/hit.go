@@ -3,6 +3,7 @@ package kprobes
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"emukp/emu/x86"
 	"emukp/kernel"
@@ -45,7 +46,7 @@ func (s *Subsystem) kprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 		return s.reenter(c, cb, st, regs)
 	}
 	c.PreemptDisable()
-	cb.site = st
+	cb.site, cb.probes = st, st.probes
 	cb.savedFlags = regs.Flags() & (x86.FlagTF | x86.FlagIF)
 	cb.set(c, HitActive)
 	if s.k.Trace.Enabled {
@@ -103,8 +104,12 @@ func (s *Subsystem) aggrPre(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs
 	return false
 }
 
+func hasPost(p *Kprobe) bool { return p.Post != nil }
+
+// aggrPost is aggr_post_handler, for the probes that stood here at the hit: one
+// that is removed meanwhile is waited for, so it still sees the end.
 func (s *Subsystem) aggrPost(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
-	for _, p := range st.probes {
+	for _, p := range cb.probes {
 		if p.Post == nil || p.Flags&(FlagDisabled|FlagGone) != 0 {
 			continue
 		}
@@ -164,7 +169,7 @@ func (s *Subsystem) postKprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 	if !s.model.PostSeesSlot {
 		s.resumeExecution(c, cb, st, regs)
 	}
-	if cb.status == HitSS && st.post {
+	if cb.status == HitSS && slices.ContainsFunc(cb.probes, hasPost) {
 		cb.set(c, HitSSDone)
 		s.aggrPost(c, cb, st, regs)
 	}

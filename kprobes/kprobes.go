@@ -75,7 +75,6 @@ type site struct {
 	opcode byte // what the int3 replaced
 	armed  bool
 	probes []*Kprobe // newest first; replaced, never changed, since hits walk it
-	post   bool      // one of them has a post-handler
 	ainsn
 }
 
@@ -146,7 +145,6 @@ func (s *Subsystem) Register(c *kernel.CPU, p *Kprobe) error {
 	p.NMissed, p.Hits = 0, 0
 	p.site = st
 	st.probes = append([]*Kprobe{p}, st.probes...)
-	st.update()
 	s.event(c, "register "+p.name(), p.Addr)
 	if err := s.arm(c, st); err != nil { // the text has just been read: it can be written
 		c.Die(err)
@@ -223,7 +221,6 @@ func (s *Subsystem) unlink(c *kernel.CPU, p *Kprobe) *site {
 	}
 	s.event(c, "unregister "+p.name(), p.Addr)
 	st.probes = slices.DeleteFunc(slices.Clone(st.probes), func(q *Kprobe) bool { return q == p })
-	st.update()
 	p.site = nil
 	if err := s.arm(c, st); err != nil {
 		c.Die(err)
@@ -254,13 +251,7 @@ func (s *Subsystem) able(c *kernel.CPU, p *Kprobe, op string, disable bool) erro
 	} else {
 		p.Flags &^= FlagDisabled
 	}
-	p.site.update()
 	return s.arm(c, p.site)
-}
-
-// update recomputes what the hit path reads.
-func (st *site) update() {
-	st.post = slices.ContainsFunc(st.probes, func(p *Kprobe) bool { return p.Post != nil })
 }
 
 // arm makes text agree with the probes: int3 when one is enabled, otherwise

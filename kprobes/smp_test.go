@@ -166,3 +166,28 @@ func TestRegistrationRace(t *testing.T) {
 		r.k.Close()
 	}
 }
+
+// A probe that is removed between its two handlers still sees the end of the
+// hit: unregister_kprobe waits for it.
+func TestRemovedBetweenHandlers(t *testing.T) {
+	r := newRig(t, kernel.Config{CPUs: 2}, kprobes.Options{})
+	var log []string
+	p := &kprobes.Kprobe{Symbol: "do_add",
+		Pre: func(c *kernel.CPU, p *kprobes.Kprobe, _ traps.Regs) int {
+			c.WaitFor("the other CPU to unregister", func() bool { return !p.Registered() })
+			log = append(log, "pre")
+			return 0
+		},
+		Post: func(*kernel.CPU, *kprobes.Kprobe, traps.Regs, uint64) { log = append(log, "post") }}
+	r.register(p)
+	addr, _ := r.k.Syms.Lookup("do_add")
+	require.NoError(t, r.k.Spawn(0, func(c *kernel.CPU) error { _, err := c.Call(addr, 1, 2); return err }))
+	require.NoError(t, r.k.Spawn(1, func(c *kernel.CPU) error {
+		c.Yield()
+		err := r.s.Unregister(c, p)
+		log = append(log, "unregistered")
+		return err
+	}))
+	require.NoError(t, r.k.Wait())
+	require.Equal(t, []string{"pre", "post", "unregistered"}, log)
+}
