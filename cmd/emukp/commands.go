@@ -24,7 +24,7 @@ Example:
 func checkCommand() *cli.Command {
 	return &cli.Command{
 		Name: "check", Usage: "find errors in scenarios without running them", ArgsUsage: "FILE|FOLDER|NAME...",
-		Description: checkAbout, Action: checkAction,
+		Description: checkAbout, Action: checkAction, ShellComplete: completeNames,
 	}
 }
 
@@ -71,7 +71,7 @@ func listCommand() *cli.Command {
 func showCommand() *cli.Command {
 	return &cli.Command{
 		Name: "show", Usage: "print a built-in scenario", ArgsUsage: "NAME",
-		Description: "Example:\n  emukp show hello > mine.yaml",
+		Description: "Example:\n  emukp show hello > mine.yaml", ShellComplete: completeNames,
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Len() != 1 {
 				return errors.New("show: expected the name of one scenario of 'emukp list'")

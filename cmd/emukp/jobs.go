@@ -81,15 +81,7 @@ func inOrder(ctx context.Context, jobs []job, workers int, f func(job) *scenario
 // checkAll finds out which jobs can't be run.
 func checkAll(ctx context.Context, jobs []job, workers int) (bad []*scenarios.Result) {
 	check := func(j job) *scenarios.Result {
-		errs := scenarios.Check(j.sc, j.arch, j.opts)
-		if len(errs) == 0 {
-			return nil
-		}
-		r := &scenarios.Result{Name: scenarios.Title(j.sc), File: j.sc.Pos.File, Arch: j.arch, Status: scenarios.Invalid}
-		for _, err := range errs {
-			r.Problems = append(r.Problems, err.Error())
-		}
-		return r
+		return guarded(j, func() *scenarios.Result { return checkJob(j) })
 	}
 	inOrder(ctx, jobs, workers, check, func(_ job, r *scenarios.Result) {
 		if r != nil {
@@ -97,6 +89,19 @@ func checkAll(ctx context.Context, jobs []job, workers int) (bad []*scenarios.Re
 		}
 	})
 	return bad
+}
+
+// checkJob is nil for a job that can be run.
+func checkJob(j job) *scenarios.Result {
+	errs := scenarios.Check(j.sc, j.arch, j.opts)
+	if len(errs) == 0 {
+		return nil
+	}
+	r := &scenarios.Result{Name: scenarios.Title(j.sc), File: j.sc.Pos.File, Arch: j.arch, Status: scenarios.Invalid}
+	for _, err := range errs {
+		r.Problems = append(r.Problems, err.Error())
+	}
+	return r
 }
 
 // problems are the lines of what is wrong, each once: a scenario for two
@@ -113,12 +118,17 @@ func problems(bad []*scenarios.Result) []string {
 	return out
 }
 
-// runJob runs a job; a defect of emukp itself becomes a result too.
-func runJob(j job) (r *scenarios.Result) {
+// runJob runs a job.
+func runJob(j job) *scenarios.Result {
+	return guarded(j, func() *scenarios.Result { return scenarios.Run(j.sc, j.arch, j.opts) })
+}
+
+// guarded makes a defect of emukp itself a result too.
+func guarded(j job, f func() *scenarios.Result) (r *scenarios.Result) {
 	defer func() {
 		if e := recover(); e != nil {
 			r = invalid(j.sc.Pos.File, []string{fmt.Sprintf("%s: a defect of emukp: %v", j.sc.Pos.File, e)})
 		}
 	}()
-	return scenarios.Run(j.sc, j.arch, j.opts)
+	return f()
 }

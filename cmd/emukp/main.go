@@ -21,7 +21,13 @@ import (
 func main() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) }
 
 // run is the whole program; it returns the exit code.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if e := recover(); e != nil {
+			fmt.Fprintf(stderr, "emukp: a defect of emukp: %v\n", e)
+			code = scenarios.ExitInvalid
+		}
+	}()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, func() { // the engine may be stuck in C
@@ -31,12 +37,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	app := newApp()
 	app.Reader, app.Writer, app.ErrWriter = stdin, stdout, stderr
 	err := app.Run(ctx, args)
-	var code exitCode
+	var exit exitCode
 	switch {
 	case err == nil:
 		return scenarios.ExitPass
-	case errors.As(err, &code):
-		return int(code)
+	case errors.As(err, &exit):
+		return int(exit)
 	}
 	fmt.Fprintf(stderr, "emukp: %v\n", err)
 	return scenarios.ExitInvalid
@@ -78,6 +84,7 @@ func newApp() *cli.Command {
 			showCommand(),
 			benchCommand(),
 			versionCommand(),
+			helpCommand(),
 		},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if !c.Args().Present() {
@@ -93,10 +100,26 @@ func newApp() *cli.Command {
 	return app
 }
 
+// helpCommand is 'emukp help', for those who try it.
+func helpCommand() *cli.Command {
+	return &cli.Command{
+		Name: "help", Hidden: true, Usage: "print help", ArgsUsage: "[COMMAND]",
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if !c.Args().Present() {
+				return cli.ShowRootCommandHelp(c.Root())
+			}
+			name := c.Args().First()
+			if c.Root().Command(name) == nil {
+				return unknown("command", name, commandNames(c.Root()))
+			}
+			return cli.ShowCommandHelp(ctx, c.Root(), name)
+		},
+	}
+}
+
 // silence makes a wrong command line one error, without the page of help.
 func silence(c *cli.Command) {
 	c.ExitErrHandler = func(context.Context, *cli.Command, error) {}
-	c.HideHelpCommand = true
 	c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error { return usageError(c, err) }
 }
 
@@ -118,6 +141,14 @@ func unknown(what, name string, names []string) error {
 		hint = fmt.Sprintf("; did you mean '%s'?", s)
 	}
 	return fmt.Errorf("unknown %s '%s'%s", what, name, hint)
+}
+
+// completeNames completes options and the names of built-in scenarios.
+func completeNames(ctx context.Context, c *cli.Command) {
+	cli.DefaultCompleteWithFlags(ctx, c)
+	for _, item := range scenarios.List() {
+		fmt.Fprintln(c.Root().Writer, item.Name)
+	}
 }
 
 func commandNames(c *cli.Command) []string {

@@ -42,7 +42,8 @@ func runCommand() *cli.Command {
 			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: runtime.NumCPU(), Usage: "run `N` scenarios at a time"},
 			&cli.StringFlag{Name: "color", Value: "auto", Usage: "`WHEN` to colour the output: auto, always or never"},
 		},
-		Action: runAction,
+		Action:        runAction,
+		ShellComplete: completeNames,
 	}
 }
 
