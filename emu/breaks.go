@@ -11,6 +11,7 @@ func (v *VCPU) AddBreak(addr uint64) error {
 		return nil
 	}
 	v.breaks[addr] = true
+	v.setDoor()
 	return v.breakInEngine(addr)
 }
 
@@ -20,6 +21,7 @@ func (v *VCPU) DelBreak(addr uint64) error {
 		return nil
 	}
 	delete(v.breaks, addr)
+	v.setDoor()
 	if _, ok := v.census.host[v.St.BlockKey(addr)]; ok {
 		return nil
 	}
@@ -139,7 +141,7 @@ func (v *VCPU) emulate() (x *Exit, done bool) {
 	if v.CPL() != 0 {
 		return nil, false // CR4.TSD: #GP, and the kernel decides
 	}
-	now := v.m.Now()
+	now := v.m.Instructions()
 	v.SetReg(x86.RAX, now&0xffffffff)
 	v.SetReg(x86.RDX, now>>32)
 	if h.op == opRDTSCP {

@@ -197,7 +197,7 @@ func TestPatchedRDTSC(t *testing.T) {
 	a.SetIP(textVA)
 	b.SetIP(textVA)
 	require.Equal(t, "#BP", a.Run(Limit{Insns: 9}).String())
-	now := m.Now() + 1
+	now := m.Instructions() + 1
 	require.Equal(t, ExitHalt, b.Run(Limit{Insns: 9}).Kind)
 	require.Equal(t, now, b.Reg(x86.RAX))
 	require.NoError(t, b.FlushCode(textVA+1, 1))

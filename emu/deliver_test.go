@@ -286,7 +286,8 @@ func TestShutdown(t *testing.T) {
 // SDM 3A table 6-5, and that int n is benign.
 func TestCombine(t *testing.T) {
 	class := map[x86.Vector]string{x86.NMI: "benign", x86.BP: "benign", x86.UD: "benign", 0x80: "benign",
-		x86.DE: "contributory", x86.TS: "contributory", x86.NP: "contributory", x86.SS: "contributory", x86.GP: "contributory", x86.PF: "fault"}
+		x86.DE: "contributory", x86.TS: "contributory", x86.NP: "contributory", x86.SS: "contributory",
+		x86.GP: "contributory", x86.PF: "fault"}
 	for first, c1 := range class {
 		for _, second := range []x86.Vector{x86.TS, x86.NP, x86.SS, x86.GP, x86.PF} {
 			ev := combine(Event{Vector: first}, &Fault{Vector: second, Code: 8, Addr: 1})

@@ -121,6 +121,9 @@ func TestExactLimits(t *testing.T) {
 		require.Equal(t, ExitHalt, x.Kind, x.String())
 		require.Equal(t, free, stateOf(t, v), "in two runs, of %d and the rest", n)
 	}
+	for k, b := range v.census.blocks {
+		require.Len(t, b.starts, int(b.insns), "the engine counts what x86.Decode finds at %#x", k.at)
+	}
 }
 
 // A free run goes past its limit by less than a block.

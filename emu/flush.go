@@ -18,11 +18,14 @@ func (s *Space) blockKey(addr uint64) uint64 {
 // ukp_remove_cache): where the guest's tables do not permit one, others are
 // used for the moment.
 func (v *VCPU) dropTranslations(s *Space, lo, hi uint64) error {
-	v.flushTLB()
-	if s != v.space && !s.isKernel(lo) {
+	if err := v.flushTLB(); err != nil {
+		return err
+	}
+	if s != v.aliased && !s.isKernel(lo) {
 		return v.inSpace(s, lo, func() error { return v.dropByFlushTables(s, lo, hi) })
 	}
-	if _, _, ok := x86.Walk64(v.m.phys64, v.space.root, lo, x86.Fetch, true); ok {
+	_, _, ok := x86.Walk64(v.m.phys64, v.space.root, lo, x86.Fetch, true)
+	if ok && (s == v.space || s.isKernel(lo)) {
 		return v.eng.RemoveCache(lo, hi)
 	}
 	return v.dropByFlushTables(s, lo, hi)
@@ -34,25 +37,27 @@ func (v *VCPU) dropByFlushTables(s *Space, lo, hi uint64) error {
 		return nil // no frame has been there, or it was flushed when it went
 	}
 	page := lo &^ x86.PageMask
-	root := v.m.flush.point(v.m, page, w.pa+(page-w.va))
-	if err := v.eng.Write(unicorn.CR3, root); err != nil {
+	if err := v.eng.Write(unicorn.CR3, v.m.flush.point(v.m, page, w.pa+(page-w.va))); err != nil {
 		return err
 	}
 	err := v.eng.RemoveCache(lo, hi)
-	if err2 := v.eng.Write(unicorn.CR3, v.space.root); err == nil {
+	if err2 := v.flushTLBNow(); err == nil {
 		err = err2
 	}
 	return err
 }
 
 // inSpace does f while the engine's region at a user page is that of another
-// space than the CPU's.
+// space.
 func (v *VCPU) inSpace(s *Space, va uint64, f func() error) error {
 	theirs, ok := s.windowOf(va)
 	if !ok {
 		return nil
 	}
-	if ours, ok := v.space.windowOf(va); ok {
+	if v.aliased == nil {
+		return nil
+	}
+	if ours, ok := v.aliased.windowOf(va); ok {
 		if err := v.removeRegions([]window{ours}); err != nil {
 			return err
 		}
@@ -79,27 +84,66 @@ func (s *Space) windowOf(va uint64) (window, bool) {
 	return s.user[i], true
 }
 
-// flushTables are page tables with one supervisor page that can be fetched.
-type flushTables [4]uint64
+// flushTLB is the CPU's part in a TLB shootdown.
+func (v *VCPU) flushTLB() error {
+	if !v.tlbStale {
+		return nil
+	}
+	return v.flushTLBNow()
+}
 
-func (f *flushTables) init(m *Machine) (err error) {
-	for i := range f {
-		if f[i], err = m.AllocFrames(1, 0); err != nil {
+func (v *VCPU) flushTLBNow() error {
+	v.tlbStale = false
+	v.St.StackPage = 1
+	if err := v.eng.FlushTLB(v.m.flush.root, flushCode); err != nil {
+		return err
+	}
+	return v.eng.Write(unicorn.CR3, v.space.root)
+}
+
+// flushCode is where FlushTLB's instructions are: a page of no guest's tables,
+// but in every engine.
+const flushCode = 0xffff_a5a5_a5a5_a000
+
+// flushTables are two address spaces of the harness.
+type flushTables struct {
+	root uint64    // has flushCode and nothing else
+	page [4]uint64 // tables with one supervisor page that can be fetched
+}
+
+func (f *flushTables) init(m *Machine) error {
+	var frames [9]uint64
+	for i := range frames {
+		var err error
+		if frames[i], err = m.AllocFrames(1, 0); err != nil {
+			return err
+		}
+	}
+	code := frames[8]
+	copy(m.Phys(code, x86.PageSize), "\x0f\x22\xd8\xf4") // mov %rax,%cr3; hlt
+	copy(f.page[:], frames[4:])
+	f.root = pointTables(m, frames[:4], flushCode, code)
+	for _, v := range m.cpus {
+		if err := v.regions.add(v.eng, window{flushCode, code, x86.PageSize}, m.host(code)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// point maps va to pa, and nothing else, and returns the root.
+// point makes va the one page, and returns the root.
 func (f *flushTables) point(m *Machine, va, pa uint64) uint64 {
-	for i, table := range f {
+	return pointTables(m, f.page[:], va, pa)
+}
+
+func pointTables(m *Machine, tables []uint64, va, pa uint64) uint64 {
+	for i, table := range tables {
 		clear(m.Phys(table, x86.PageSize))
 		next := pa
 		if i < 3 {
-			next = f[i+1]
+			next = tables[i+1]
 		}
 		m.setPhys64(table+va>>(x86.PageShift+9*(3-i))&511*8, next|x86.PteP|x86.PteRW)
 	}
-	return f[0]
+	return tables[0]
 }

@@ -138,9 +138,11 @@ func (m *Machine) Instructions() uint64 {
 	return n
 }
 
-// Now is the machine's time in nanoseconds: one for each instruction begun on
-// any CPU. RDTSC counts it.
-func (m *Machine) Now() uint64 { return m.Instructions() }
+// NsPerInsn is the machine's time for an instruction.
+const NsPerInsn = 100
+
+// Now is the machine's time in nanoseconds. It is that of all CPUs together.
+func (m *Machine) Now() uint64 { return m.Instructions() * NsPerInsn }
 
 // RAMSize is the size of RAM in bytes; it begins at PhysBase.
 func (m *Machine) RAMSize() uint64 { return uint64(len(m.ram)) }

@@ -71,7 +71,7 @@ func TestPushRegsAtAGuardPage(t *testing.T) {
 	require.Equal(t, uint64(3), v.Reg(x86.R15), "nothing was loaded")
 
 	v.SetIP(textVA)
-	v.SetReg(x86.RSP, 0x8000_0000_0000)
+	v.SetReg(x86.RSP, 0x9000_0000_0000)
 	require.Equal(t, "#SS code 0x0", v.Run(Limit{Insns: 9}).String())
 }
 

@@ -36,7 +36,9 @@ func (v *VCPU) Run(l Limit) *Exit {
 				continue
 			}
 		}
-		v.prepare(l.Exact, step, end)
+		if err := v.prepare(l.Exact, step, end); err != nil {
+			return v.fail("%w", err)
+		}
 		v.eng.Run()
 		if x := v.after(); x != nil {
 			return x
@@ -74,11 +76,11 @@ func (v *VCPU) takesIRQ() bool {
 	return !shadow
 }
 
-func (v *VCPU) prepare(exact, step bool, end uint64) {
+func (v *VCPU) prepare(exact, step bool, end uint64) error {
 	st := v.St
-	v.flushTLB()
 	st.InsnLimit, st.Hard, st.Step = end, bit(exact), bit(step)
 	st.IRQ, st.NMIBlocked = bit(v.pendingIRQ() != 0), bit(v.nmiBlocked)
+	return v.flushTLB()
 }
 
 func bit(b bool) uint32 {
@@ -86,16 +88,6 @@ func bit(b bool) uint32 {
 		return 1
 	}
 	return 0
-}
-
-// flushTLB is the CPU's part in a TLB shootdown. Writing CR3 is how every
-// version of the engine does it.
-func (v *VCPU) flushTLB() {
-	if v.tlbStale {
-		v.tlbStale = false
-		v.St.StackPage = 1
-		v.eng.Write(unicorn.CR3, v.space.root)
-	}
 }
 
 // after turns the engine's exit into ours; nil means that it was the

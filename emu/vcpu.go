@@ -17,6 +17,7 @@ type VCPU struct {
 	eng      *unicorn.Engine
 	regions  regions
 	space    *Space
+	aliased  *Space // whose user pages the regions are
 	tlbStale bool
 	exit     Exit
 
@@ -26,6 +27,7 @@ type VCPU struct {
 
 	census census
 	breaks map[uint64]bool // those of AddBreak
+	door   bool
 }
 
 func newVCPU(m *Machine, id int, l *unicorn.Layout) (*VCPU, error) {
@@ -59,7 +61,7 @@ func (v *VCPU) Reset(s *Space, ip uint64) error {
 	if err := v.SetSpace(s); err != nil {
 		return err
 	}
-	v.St.BlockSize = 0
+	v.St.BlockSize, v.tlbStale = 0, true
 	err := v.eng.SetControl(x86.CR0PG|x86.CR0WP|x86.CR0NE|x86.CR0ET|x86.CR0MP|x86.CR0PE, s.root,
 		x86.CR4PAE|x86.CR4PGE|x86.CR4OSFXSR|x86.CR4OSXMMEXCPT|x86.CR4TSD,
 		x86.EFERSCE|x86.EFERLME|x86.EFERLMA|x86.EFERNXE)
@@ -166,14 +168,9 @@ func (v *VCPU) SetSpace(s *Space) error {
 	if s == v.space {
 		return nil
 	}
-	if v.space != nil {
-		if err := v.removeRegions(v.space.user); err != nil {
-			return err
-		}
-	}
 	v.space, v.tlbStale = s, true
 	v.St.SpaceKey = s.key
-	return v.addRegions(s.user)
+	return v.aliasSpace(s)
 }
 
 // RaiseNMI asserts the NMI line. One NMI is remembered while another is
@@ -210,7 +207,13 @@ func (v *VCPU) pendingIRQ() x86.Vector {
 
 // SetDoor lets the engine deliver #BP and #DB of kernel code by itself where
 // that is easy, without an exit: for speed, when nobody wants to see them.
-func (v *VCPU) SetDoor(on bool) { v.St.Door = bit(on) }
+func (v *VCPU) SetDoor(on bool) {
+	v.door = on
+	v.setDoor()
+}
+
+// setDoor: a break may be in what the door does at once.
+func (v *VCPU) setDoor() { v.St.Door = bit(v.door && len(v.breaks) == 0) }
 
 func (v *VCPU) fail(format string, args ...any) *Exit {
 	v.exit = Exit{Kind: ExitFailed, Err: fmt.Errorf("emu: CPU %d: "+format, append([]any{v.ID}, args...)...)}

@@ -117,14 +117,49 @@ func (m *Machine) alias(s *Space, va, pa, size uint64) error {
 	}
 	s.user = slices.Insert(s.user, i, pages...)
 	for _, v := range m.cpus {
-		if v.space != s {
-			continue
+		var err error
+		switch s {
+		case v.aliased:
+			err = v.addRegions(pages)
+		case v.space:
+			err = v.aliasSpace(s)
 		}
-		if err := v.addRegions(pages); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// aliasSpace makes the regions those of a space. Without user pages it does
+// not matter whose they are: the page tables have none, and they decide. What
+// both have stays, since the engine is slow here.
+func (v *VCPU) aliasSpace(s *Space) error {
+	if s == v.aliased || len(s.user) == 0 {
+		return nil
+	}
+	var old []window
+	if v.aliased != nil {
+		old = v.aliased.user
+	}
+	v.aliased = s
+	if err := v.removeRegions(without(old, s.user)); err != nil {
+		return err
+	}
+	return v.addRegions(without(s.user, old))
+}
+
+// without is the elements of a that are not in b; both are sorted.
+func without(a, b []window) (rest []window) {
+	for _, w := range a {
+		for len(b) > 0 && b[0].va < w.va {
+			b = b[1:]
+		}
+		if len(b) == 0 || b[0] != w {
+			rest = append(rest, w)
+		}
+	}
+	return rest
 }
 
 // unalias comes before the tables change: translations are found through them.
@@ -138,7 +173,7 @@ func (m *Machine) unalias(s *Space, va, size uint64) error {
 		if err := v.FlushCodeOf(s, va, size); err != nil {
 			return err
 		}
-		if v.space != s {
+		if v.aliased != s {
 			continue
 		}
 		if err := v.removeRegions(s.user[from:to]); err != nil {

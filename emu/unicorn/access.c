@@ -28,6 +28,8 @@ ukp_engine *ukp_new(int bits, bool raw, int *err)
 	if (!r)
 		r = uc_context_alloc(e->uc, &e->ctx);
 	if (!r)
+		r = uc_context_alloc(e->uc, &e->was);
+	if (!r)
 		r = ukp_add_hooks(e, raw);
 	*err = r;
 	if (r) {
@@ -41,6 +43,8 @@ void ukp_free(ukp_engine *e)
 {
 	if (e->ctx)
 		uc_context_free(e->ctx);
+	if (e->was)
+		uc_context_free(e->was);
 	if (e->uc)
 		uc_close(e->uc);
 	free(e);
@@ -161,28 +165,47 @@ uc_err ukp_add_window(ukp_engine *e, uint64_t va, uint64_t size, void *host)
  * instead, by UC_CTL_TB_FLUSH, takes 2.0.1 seconds.) */
 uc_err ukp_remove_cache(ukp_engine *e, const ukp_layout *l, uint64_t begin, uint64_t end)
 {
-	uc_context *was = NULL;
+	bool ring3 = l && ukp_get(e->uc, UC_X86_REG_CS) & 3;
 	uc_err r = UC_ERR_OK, back = UC_ERR_OK;
 
-	if (l && ukp_get(e->uc, UC_X86_REG_CS) & 3) {
-		r = uc_context_alloc(e->uc, &was);
-		if (!r)
-			r = uc_context_save(e->uc, was);
+	if (ring3) {
+		r = uc_context_save(e->uc, e->was);
 		if (!r)
 			r = patch_ring0(e, l);
 	}
 	if (!r)
 		r = uc_ctl_remove_cache(e->uc, begin, end);
-	if (was) {
-		back = uc_context_restore(e->uc, was);
-		uc_context_free(was);
-	}
+	if (ring3)
+		back = uc_context_restore(e->uc, e->was);
 	return r ? r : back;
 }
 
 uc_err ukp_del_break(ukp_engine *e, uc_hook h)
 {
 	return uc_hook_del(e->uc, h);
+}
+
+/* Writing CR3 from outside leaves the TLB as it is; MOV to CR3 by the CPU does
+ * not. At code is "mov %rax,%cr3; hlt", and root maps it. CR3 is as before. */
+uc_err ukp_flush_tlb(ukp_engine *e, const ukp_layout *l, uint64_t root, uint64_t code)
+{
+	uint64_t flags = 2;
+	uc_err r = uc_context_save(e->uc, e->was), back;
+
+	if (!r && l && ukp_get(e->uc, UC_X86_REG_CS) & 3)
+		r = patch_ring0(e, l);
+	if (r)
+		return r;
+	uc_reg_write(e->uc, UC_X86_REG_RAX, &root);
+	uc_reg_write(e->uc, UC_X86_REG_CR3, &root);
+	uc_reg_write(e->uc, UC_X86_REG_EFLAGS, &flags);
+	e->quiet = true;
+	r = uc_emu_start(e->uc, code, 0, 0, 0);
+	e->quiet = false;
+	if (!r && ukp_get(e->uc, UC_X86_REG_RIP) != code + 4)
+		r = UC_ERR_EXCEPTION;
+	back = uc_context_restore(e->uc, e->was);
+	return r ? r : back;
 }
 
 /* Whether the last exception was raised by int n or int3. */

@@ -7,7 +7,10 @@
 //	                            hooks note and stop  <---  int3, #PF, hlt ...
 //	State.Exit, R ...   <-----  read 18 registers
 //
-// There are no callbacks from C to Go. What the engine gets wrong or does
+// shim.c is one run, hooks.c what the engine calls, door.c what it does
+// without an exit, access.c the rest. There are no callbacks from C to Go.
+//
+// What the engine gets wrong or does
 // not tell is cured here (the fault in flight, the error code of a fault,
 // privilege changes, counting) and each such fact has a test in
 // quirks_test.go. Nothing depends on the engine's version: layout.go finds

@@ -2,8 +2,8 @@
 /*
  * What a probe hit does most, done without leaving the engine: the entry
  * stubs' two pseudo-instructions, delivery of #BP and #DB from kernel code,
- * and the way back. Each is the easy case of Go code (pseudo.go, deliver.go) and declines
- * everything else; a test holds them against each other.
+ * and the way back. Each is the easy case of Go code (pseudo.go, deliver.go)
+ * and declines everything else; a test holds them against each other.
  */
 #include "shim.h"
 
@@ -12,6 +12,7 @@
 enum { KERNEL_CS = 0x10, KERNEL_DS = 0x18 };
 #define TF 0x100ull
 #define IF 0x200ull
+#define RF 0x10000ull
 #define NT_RF_VM 0x34000ull
 
 /* struct pt_regs from its start up to di (arch/x86/include/asm/ptrace.h). */
@@ -84,8 +85,8 @@ bool ukp_pop_regs(ukp_engine *e)
 }
 
 /* The stubs' instructions around the two are done with them when nothing
- * could tell the difference: no limit is near, nobody looks at each block. They are
- * counted as if they had run. */
+ * could tell the difference: no limit is near, nobody looks at each block.
+ * They are counted as if they had run. */
 #define MARGIN 64
 
 static bool quiet(const ukp_engine *e) { return e->s.Door && !e->bias && e->left >= MARGIN; }
@@ -97,7 +98,6 @@ static const uint8_t trap_return[] = {
 	0x48, 0x83, 0xc4, 0x08, 0x48, 0xcf,
 };
 #define TRAP_RETURN_INSNS 4
-#define MARGIN 64
 
 /* POPREGS and those four instructions. */
 bool ukp_trap_return(ukp_engine *e)
@@ -178,7 +178,7 @@ bool ukp_door(ukp_engine *e, uint32_t vec)
 	frame += PT_GPRS + 1;
 	frame[0] = v[0];
 	frame[1] = KERNEL_CS;
-	frame[2] = v[2];
+	frame[2] = v[2] & ~RF; /* the engine is slow to clear it */
 	frame[3] = v[1];
 	frame[4] = KERNEL_DS;
 	v[0] = offset;

@@ -301,6 +301,12 @@ func (e *Engine) RemoveCache(begin, end uint64) error {
 	return check("remove cache", C.ukp_remove_cache(e.c, e.layout, C.uint64_t(begin), C.uint64_t(end)))
 }
 
+// FlushTLB empties the TLB, by letting the CPU run "mov %rax,%cr3; hlt" at
+// code, in an address space of its own that has it. CR3 is as before.
+func (e *Engine) FlushTLB(root, code uint64) error {
+	return check("flush TLB", C.ukp_flush_tlb(e.c, e.layout, C.uint64_t(root), C.uint64_t(code)))
+}
+
 // AddBreak makes Run stop with ExitBreak before the instruction at addr. The
 // translations of addr have to be dropped by the caller.
 func (e *Engine) AddBreak(addr uint64) error {

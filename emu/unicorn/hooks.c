@@ -131,23 +131,32 @@ static bool block_is(const ukp_block *b, uint64_t key, uint32_t size)
 	return b->Key == key && b->Size == size;
 }
 
+/* A block's second place depends on its size, since stepping makes other
+ * blocks of the same addresses. */
+static unsigned census_alt(uint64_t key, uint32_t size)
+{
+	return (census_slot(key) ^ (0x15a5 + size * 37)) & (UKP_CENSUS - 1);
+}
+
 static ukp_block *census_find(ukp_engine *e, uint64_t key, uint32_t size)
 {
-	unsigned i = census_slot(key);
+	ukp_block *b = &e->census[census_slot(key)];
 
-	if (block_is(&e->census[i], key, size))
-		return &e->census[i];
-	if (block_is(&e->census[i ^ 1], key, size))
-		return &e->census[i ^ 1];
-	return NULL;
+	if (block_is(b, key, size))
+		return b;
+	b = &e->census[census_alt(key, size)];
+	return block_is(b, key, size) ? b : NULL;
 }
 
 void ukp_census_put(ukp_engine *e, uint64_t key, uint32_t size, uint16_t insns, uint16_t flags)
 {
 	unsigned i = census_slot(key);
 	int64_t cost = flags & (UKP_F_REP | UKP_F_IRET | UKP_F_STI) ? UKP_LOOK * 2 : insns;
+	ukp_block old = e->census[i];
 
-	e->census[i ^ 1] = e->census[i];
+	/* The one that was here goes to its other place. */
+	if (old.Size && !block_is(&old, key, size))
+		e->census[census_slot(old.Key) == i ? census_alt(old.Key, old.Size) : census_slot(old.Key)] = old;
 	e->census[i] = (ukp_block){key, size, insns, flags, cost};
 }
 
@@ -213,6 +222,8 @@ static __attribute__((noinline)) void slow_block(ukp_engine *e, uint64_t addr, u
 	int64_t n;
 	uint32_t why;
 
+	if (e->quiet)
+		return;
 	if (!b) {
 		new_block(e, addr, size);
 		return;
@@ -239,26 +250,34 @@ static __attribute__((noinline)) void slow_block(ukp_engine *e, uint64_t addr, u
 	ukp_attention(e, e->after_iret || b->Flags & UKP_F_IRET);
 }
 
+static bool counted(ukp_engine *e, const ukp_block *b)
+{
+	e->left -= b->Cost;
+	if (!unlikely(e->left < 0))
+		return true;
+	e->left += b->Cost;
+	return false;
+}
+
 /* The census counts instructions by blocks, and shows every block to Go once
- * before it first runs. This is the one hook on the guest's straight way:
- * whatever is rare lies behind a cost that makes left negative. */
+ * before it first runs. This is the one hook on the guest's straight way: a
+ * loop of one block is found at once, and whatever is rare lies behind a cost
+ * that makes left negative. */
 static void on_block(uc_engine *uc, uint64_t addr, uint32_t size, void *user)
 {
 	ukp_engine *e = user;
-	uint64_t key = block_key(e, addr);
-	ukp_block *b = &e->census[census_slot(key)];
+	ukp_block *b = e->last;
+	uint64_t key;
 
 	(void)uc;
-	if (unlikely(!block_is(b, key, size))) {
-		slow_block(e, addr, key, size);
+	if (block_is(b, addr, size) && counted(e, b))
 		return;
-	}
-	if (unlikely((e->left -= b->Cost) < 0)) {
-		e->left += b->Cost;
+	key = block_key(e, addr);
+	b = &e->census[census_slot(key)];
+	if (!unlikely(!block_is(b, key, size)) && counted(e, b))
+		e->last = b;
+	else
 		slow_block(e, addr, key, size);
-		return;
-	}
-	e->last = b;
 }
 
 /* A block was translated, perhaps again since the guest has written to it:

@@ -8,8 +8,6 @@ import "C"
 import (
 	"encoding/binary"
 	"fmt"
-	"maps"
-	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -49,15 +47,21 @@ func Probe(bits int) (*Layout, error) {
 		return nil, fmt.Errorf("unicorn: no probe for %d-bit code yet", bits)
 	}
 	l := &Layout{}
-	for _, probe := range []func(*scratch, *Layout) error{
-		(*scratch).probeFault, (*scratch).probeCode, (*scratch).probeInt, (*scratch).probeRing,
-		(*scratch).probeEFER, (*scratch).probeEdges,
-	} {
-		if err := withScratch(l, probe); err != nil {
-			return nil, err
-		}
+	if err := withScratch(l, (*scratch).probeFault); err != nil {
+		return nil, err
 	}
-	return l, nil
+	// The first one has a fault in flight for good; the others use one engine.
+	err := withScratch(l, func(s *scratch, l *Layout) error {
+		for _, probe := range []func(*scratch, *Layout) error{
+			(*scratch).probeCode, (*scratch).probeInt, (*scratch).probeEFER, (*scratch).probeEdges, (*scratch).probeRing,
+		} {
+			if err := probe(s, l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return l, err
 }
 
 func withScratch(l *Layout, probe func(*scratch, *Layout) error) error {
@@ -130,6 +134,7 @@ func (s *scratch) setControl() error {
 
 // exec runs code at scratchCode until an exit that is not the census's.
 func (s *scratch) exec(code string, rax uint64) *State {
+	code += "\xf4" // without an end, the engine would translate zeroes for half a millisecond
 	copy(s.mem[scratchCode-scratchBase:], code)
 	s.RemoveCache(scratchCode, scratchCode+uint64(len(code)))
 	st := s.State()
@@ -183,7 +188,7 @@ func (s *scratch) probeFault(l *Layout) error {
 func (s *scratch) probeCode(l *Layout) error {
 	l.c.error_code, l.c.is_int = l.c.old_exception, -1 // any valid place, until it is known
 	s.use(l)
-	var candidates map[int]bool
+	var candidates []int
 	for _, p := range []struct {
 		code string
 		addr uint64
@@ -196,16 +201,21 @@ func (s *scratch) probeCode(l *Layout) error {
 	if len(candidates) == 0 {
 		return fmt.Errorf("unicorn: probe: no field for the error code")
 	}
-	l.c.error_code = C.int32_t(slices.Min(slices.Collect(maps.Keys(candidates))))
+	l.c.error_code = C.int32_t(candidates[0])
 	return nil
 }
 
-// narrow keeps the places that hold want.
-func narrow(candidates map[int]bool, ctx []byte, want int32) map[int]bool {
-	next := map[int]bool{}
-	for off := 16; off+4 <= len(ctx); off += 4 {
-		if le32(ctx, off) == want && (candidates == nil || candidates[off]) {
-			next[off] = true
+// narrow keeps the places that hold want; nil is every place.
+func narrow(places []int, ctx []byte, want int32) []int {
+	next := []int{}
+	if places == nil {
+		for off := 16; off+4 <= len(ctx); off += 4 {
+			places = append(places, off)
+		}
+	}
+	for _, off := range places {
+		if le32(ctx, off) == want {
+			next = append(next, off)
 		}
 	}
 	return next
@@ -215,7 +225,7 @@ func narrow(candidates map[int]bool, ctx []byte, want int32) map[int]bool {
 // the same vector.
 func (s *scratch) probeInt(l *Layout) error {
 	s.use(l)
-	var candidates map[int]bool
+	var candidates []int
 	for i := 0; i < 3; i++ {
 		s.exec(scratchLoad, scratchAbsent)
 		candidates = narrow(candidates, s.context(), 0)
@@ -223,7 +233,7 @@ func (s *scratch) probeInt(l *Layout) error {
 		candidates = narrow(candidates, s.context(), 1)
 	}
 	if len(candidates) > 0 { // without it, cure_fault guesses by the vector
-		l.c.is_int = C.int32_t(slices.Min(slices.Collect(maps.Keys(candidates))))
+		l.c.is_int = C.int32_t(candidates[0])
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func TestTranslationsBelongToFrames(t *testing.T) {
 	edges := []uint64{}
 	for i := 0; i < 6; i++ {
 		require.NoError(t, s.MemMapPtr(va, 0x1000, unsafe.Pointer(&frames[i%2*0x1000])))
-		require.NoError(t, s.Write(CR3, scratchBase))
+		s.flush(t)
 		before := s.State().Edges
 		require.Equal(t, uint64(i%2+1), s.at(va).R[x86.RAX])
 		edges = append(edges, s.State().Edges-before)
@@ -213,13 +213,46 @@ func TestPageTablesDecide(t *testing.T) {
 	}
 }
 
+// A CR3 written from outside leaves the TLB as it is; MOV to CR3 flushes it
+// (ukp_flush_tlb).
+func TestTLBFlush(t *testing.T) {
+	s := cured(t)
+	pte := func(e uint64) { s.put(scratchBase+0x3000+scratchRO>>12*8, e) }
+	pte(scratchRO | x86.PteP | x86.PteRW)
+	load := scratchLoad + "\xcd\x80"
+	requireException(t, s.exec(load, scratchRO), 0x80, scratchCode+5)
+	pte(0)
+	require.NoError(t, s.Write(CR3, scratchBase))
+	s.exec(load, scratchRO)                       // the version decides
+	s.exec("\x0f\x20\xd8\x0f\x22\xd8\xcd\x80", 0) // mov %cr3,%rax; mov %rax,%cr3
+	requireException(t, s.exec(load, scratchRO), x86.PF, scratchCode)
+
+	pte(scratchRO | x86.PteP | x86.PteRW)
+	requireException(t, s.exec(load, scratchRO), 0x80, scratchCode+5)
+	s.poke(scratchStack, "\x0f\x22\xd8\xf4") // mov %rax,%cr3; hlt
+	for _, ring3 := range []bool{false, true} {
+		if ring3 {
+			pte(scratchRO | x86.PteP | x86.PteRW | x86.PteUS)
+			s.enterRing3(t, load)
+			s.exec(load, scratchRO)
+		}
+		pte(0)
+		before := *s.State()
+		require.NoError(t, s.FlushTLB(scratchBase, scratchStack))
+		before.Edges = s.State().Edges
+		require.Equal(t, before, *s.State(), "nothing else is seen of it")
+		requireException(t, s.exec(load, scratchRO), x86.PF, scratchCode)
+		require.Equal(t, ring3, s.State().CS&3 == 3)
+	}
+}
+
 // 2 MiB pages work, and their NX and RW do.
 func TestLargePages(t *testing.T) {
 	s := cured(t)
 	const base = 2 << 20
 	pd := func(e uint64) {
 		s.put(scratchBase+0x2000+8, e) // PDE of 2 to 4 MiB
-		require.NoError(t, s.Write(CR3, scratchBase))
+		s.flush(t)
 	}
 	pd(base | x86.PteP | x86.PtePS | x86.PteNX)
 	st := s.exec(scratchStore, base+0x12345)

@@ -60,7 +60,12 @@ func (s *scratch) enterRing3(t *testing.T, code string) *State {
 // pte is the page-table entry of a page of the scratch machine.
 func (s *scratch) setPTE(t *testing.T, page, entry uint64) {
 	s.put(scratchBase+0x3000+page>>12*8, entry)
-	require.NoError(t, s.Write(CR3, scratchBase))
+	s.flush(t)
+}
+
+func (s *scratch) flush(t *testing.T) {
+	s.poke(scratchStack+0xff0, "\x0f\x22\xd8\xf4") // mov %rax,%cr3; hlt
+	require.NoError(t, s.FlushTLB(scratchBase, scratchStack+0xff0))
 }
 
 func requireException(t *testing.T, st *State, vec x86.Vector, rip uint64) {

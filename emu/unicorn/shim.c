@@ -166,7 +166,7 @@ static int64_t begin_count(ukp_engine *e)
 	ukp_state *s = &e->s;
 	uint64_t n = s->InsnLimit > s->Insns ? s->InsnLimit - s->Insns : 0;
 
-	e->begun = (ukp_block){ukp_block_key(e, s->BlockAddr), s->BlockSize, s->BlockInsns, s->BlockFlags, 0};
+	e->begun = (ukp_block){ukp_block_key(e, s->BlockAddr), s->BlockSize, s->BlockInsns, s->BlockFlags, UKP_LOOK * 2};
 	e->last = &e->begun;
 	e->left = n < UKP_LOOK / 2 ? (int64_t)n : UKP_LOOK / 2;
 	e->bias = 0;

@@ -110,6 +110,7 @@ typedef struct ukp_engine {
 	ukp_state s;
 	uc_engine *uc;
 	uc_context *ctx;	/* scratch */
+	uc_context *was;	/* for what must not be seen */
 	uc_hook hooks[16];
 	int nhooks;
 	bool edges;		/* on_edge can be relied on */
@@ -123,6 +124,7 @@ typedef struct ukp_engine {
 	bool after_iret;	/* it is the first after an IRET */
 	int skip;		/* pass the break at skip_addr; 2: its block has begun */
 	uint64_t skip_addr;
+	bool quiet;		/* the run is not the guest's */
 	uint64_t stopped_at;	/* the block before which a stop was asked for */
 	uc_tb fresh;		/* the last translation */
 
@@ -173,6 +175,7 @@ uc_err ukp_unmap(ukp_engine *e, uint64_t va, uint64_t size);
 uc_err ukp_add_window(ukp_engine *e, uint64_t va, uint64_t size, void *host);
 uc_err ukp_remove_cache(ukp_engine *e, const ukp_layout *l, uint64_t begin, uint64_t end);
 uc_err ukp_del_break(ukp_engine *e, uc_hook h);
+uc_err ukp_flush_tlb(ukp_engine *e, const ukp_layout *l, uint64_t root, uint64_t code);
 bool ukp_was_int(ukp_engine *e, const ukp_layout *l);
 size_t ukp_context(ukp_engine *e, void *buf, size_t len);
 
