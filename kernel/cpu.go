@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -21,8 +20,10 @@ type CPU struct {
 	cancel func()
 	yield  func(struct{}) bool
 
-	work func(*CPU) error
-	err  error
+	work   func(*CPU) error
+	idling bool // runs the idle loop, and the tasks that it finds
+	err    error
+	failed bool // the work or the idle loop ended with err
 
 	sliceEnd uint64
 	exact    bool
@@ -40,21 +41,13 @@ type CPU struct {
 	ipis    []ipiCall
 	bounces []uint64 // one page for each depth, see uaccess.go
 
-	task     Task // current, as far as Go runs it
+	pc       []byte // struct cpu_data, in host memory
 	idle     Task
 	initTask Task // runs the work
 }
 
 // maxTrapDepth bounds nested traps; a kernel stack ends sooner.
 const maxTrapDepth = 128
-
-// A Task is a task_struct of the guest with what Go needs of it.
-type Task struct {
-	Addr  uint64 // guest address of the task_struct
-	PID   int
-	Comm  string
-	Stack uint64 // top of the kernel stack
-}
 
 // Number is the CPU's number (traps.CPU).
 func (c *CPU) Number() int { return c.ID }
@@ -77,35 +70,51 @@ func (c *CPU) coroutine(yield func(struct{}) bool) {
 				return
 			}
 		}
-		if c.work == nil {
-			c.guard(func() error { return c.runIdle() })
+		var err error
+		idle := c.work == nil
+		if idle {
+			err = c.guard(c.runIdle)
+		} else {
+			err = c.guard(c.runWork)
+		}
+		c.ended(err)
+		if idle && err == nil {
 			continue
 		}
-		err := c.guard(func() error {
-			if c.dead {
-				return errKilled
-			}
-			if err := c.enterInit(); err != nil {
-				return err
-			}
-			return c.work(c)
-		})
-		c.depth, c.preempt, c.waiting, c.halted = 0, 0, nil, false
-		c.work = nil
-		for _, reset := range c.K.Resets {
-			if err != nil {
-				reset(c)
-			}
-		}
-		if !errors.Is(err, errKilled) {
-			c.err = err
-		}
-		c.quiet++
 		if !yield(struct{}{}) {
 			return
 		}
 	}
 }
+
+func (c *CPU) runWork() error {
+	if c.dead {
+		return errKilled
+	}
+	if err := c.enterInit(); err != nil {
+		return err
+	}
+	return c.work(c)
+}
+
+// ended cleans up after the work or the idle loop.
+func (c *CPU) ended(err error) {
+	c.depth, c.preempt, c.waiting, c.halted, c.idling = 0, 0, nil, false, false
+	c.work = nil
+	if err != nil {
+		for _, reset := range c.K.Resets {
+			reset(c)
+		}
+		c.resetTasks()
+	}
+	if !errors.Is(err, errKilled) {
+		c.err, c.failed = err, err != nil
+	}
+	c.quiet++
+}
+
+// busy says whether the CPU runs code of a task, or may have to.
+func (c *CPU) busy() bool { return c.work != nil || c.idling }
 
 // guard turns an unwinding (an oops, a kill) into an error.
 func (c *CPU) guard(f func() error) (err error) {
@@ -153,7 +162,7 @@ func (c *CPU) pause() {
 // canRun says whether the scheduler may choose the CPU.
 func (c *CPU) canRun() bool {
 	switch {
-	case c.work == nil:
+	case !c.busy():
 		return c.wantsIdle()
 	case c.waiting != nil:
 		return c.waiting() || c.interruptibleInGo()
@@ -163,10 +172,11 @@ func (c *CPU) canRun() bool {
 	return true
 }
 
-// wantsIdle: an idle CPU has interrupts on, so anything pending wakes it.
+// wantsIdle: an idle CPU has interrupts on, so anything pending wakes it, and
+// so do tasks on its run queue.
 func (c *CPU) wantsIdle() bool {
 	nmi, blocked := c.V.NMI()
-	return nmi && !blocked || c.V.IRQPending()
+	return nmi && !blocked || c.V.IRQPending() || c.word(c.K.off.rqRunning) > 0
 }
 
 // interruptibleInGo: while Go code of a task waits, interrupts are on as they
@@ -222,18 +232,21 @@ func (c *CPU) start() error {
 		c.V.SetReg([]x86.Reg{x86.RDI, x86.RSI, x86.RDX, x86.RCX, x86.R8}[i], v)
 	}
 	c.idle = Task{Comm: fmt.Sprintf("swapper/%d", c.ID), Stack: tops[0]}
-	c.task = c.idle
+	c.pc = c.V.Host(c.data(), k.off.cpuSize)
+	if c.pc == nil {
+		return errors.New("cpu_data lies in no window")
+	}
 	c.sliceEnd = ^uint64(0)
 	err := c.guard(func() error { c.loop(0); return nil })
-	c.idle.Addr, _ = c.readWord(c.data() + k.off.cpuCurrent)
-	c.task = c.idle
+	c.idle.Addr = c.CurrentTask()
 	return err
 }
 
 // data is the address of the CPU's struct cpu_data.
 func (c *CPU) data() uint64 { return c.K.off.cpuData + uint64(c.ID)*c.K.off.cpuSize }
 
-func (c *CPU) readWord(addr uint64) (uint64, error) { return c.V.Read64(addr) }
+// Data is the address of the CPU's struct cpu_data (guestimg's asm/percpu.h).
+func (c *CPU) Data() uint64 { return c.data() }
 
 // runIdle is the idle loop: hlt with interrupts on, until there is work or
 // nothing more to take.
@@ -241,7 +254,8 @@ func (c *CPU) runIdle() error {
 	c.V.SetIP(c.K.fn.cpuIdle)
 	c.V.SetReg(x86.RSP, c.idle.Stack-64)
 	c.V.SetFlags(x86.FlagOne | x86.FlagIF)
-	c.task = c.idle
+	c.becomes(c.idle)
+	c.idling = true
 	c.loop(idleReturn)
 	return nil
 }
@@ -254,7 +268,10 @@ func (c *CPU) enterInit() error {
 			return err
 		}
 	}
-	c.task = c.initTask
+	if err := c.prepareIdle(); err != nil {
+		return err
+	}
+	c.becomes(c.initTask)
 	c.V.SetIP(c.K.fn.callReturn)
 	c.V.SetReg(x86.RSP, c.initTask.Stack-64)
 	c.V.SetFlags(x86.FlagOne | x86.FlagIF)
@@ -280,17 +297,11 @@ func (c *CPU) makeInit() error {
 	if _, err := c.Call(c.K.fn.switchTo, c.idle.Addr, addr); err != nil {
 		return err
 	}
-	stack, err := c.readWord(addr + c.K.off.taskStack)
+	stack, err := c.V.Read64(addr + c.K.off.taskStack)
 	if err != nil {
 		return err
 	}
-	var pid [4]byte
-	if err := c.V.Read(addr+c.K.off.taskPID, pid[:]); err != nil {
-		return err
-	}
-	c.initTask = Task{Addr: addr, PID: int(binary.LittleEndian.Uint32(pid[:])), Comm: name, Stack: stack}
-	return nil
+	c.initTask = c.taskAt(addr)
+	c.initTask.Stack = stack
+	return c.V.Write(addr+c.K.off.taskState, make([]byte, 4)) // TASK_RUNNING
 }
-
-// Current is the task that the CPU runs.
-func (c *CPU) Current() Task { return c.task }

@@ -13,6 +13,7 @@ type Errno int
 const (
 	EPERM         Errno = 1
 	ENOENT        Errno = 2
+	ESRCH         Errno = 3
 	EINTR         Errno = 4
 	EIO           Errno = 5
 	E2BIG         Errno = 7
@@ -32,7 +33,7 @@ const (
 )
 
 var errnoNames = map[Errno]string{
-	EPERM: "EPERM", ENOENT: "ENOENT", EINTR: "EINTR", EIO: "EIO", E2BIG: "E2BIG", EAGAIN: "EAGAIN",
+	EPERM: "EPERM", ENOENT: "ENOENT", ESRCH: "ESRCH", EINTR: "EINTR", EIO: "EIO", E2BIG: "E2BIG", EAGAIN: "EAGAIN",
 	ENOMEM: "ENOMEM", EFAULT: "EFAULT", EBUSY: "EBUSY", EEXIST: "EEXIST", ENODEV: "ENODEV",
 	EINVAL: "EINVAL", ENOSPC: "ENOSPC", ERANGE: "ERANGE", ENOSYS: "ENOSYS", EILSEQ: "EILSEQ",
 	EOPNOTSUPP: "EOPNOTSUPP", EADDRNOTAVAIL: "EADDRNOTAVAIL",

@@ -16,6 +16,12 @@ const (
 	hcYield    = 5
 	hcClock    = 6
 	hcSyscall  = 7
+
+	hcRethook     = 8
+	hcKprobeFlush = 9
+	hcFlushThread = 10
+	hcTaskDead    = 11
+	hcResched     = 12
 )
 
 // hypercall serves int $0xf0: number in RAX, arguments in RDI, RSI, RDX.
@@ -47,7 +53,7 @@ func (c *CPU) hypercall() {
 	case hcSyscall:
 		c.trap(arg0, x86.VecSyscall, 0)
 	default:
-		c.Die(c.oops(fmt.Sprintf("unknown hypercall %d", n), nil))
+		c.taskHypercall(n, arg0)
 	}
 	v.SetReg(x86.RAX, ret)
 }

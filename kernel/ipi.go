@@ -25,7 +25,7 @@ func (c *CPU) OnEachOther(f func(c *CPU)) {
 	for _, o := range c.K.CPUs {
 		switch {
 		case o == c:
-		case o.work == nil:
+		case !o.busy():
 			f(o)
 		default:
 			want++

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"emukp/guestimg"
 )
@@ -39,6 +40,17 @@ func (ks *Kallsyms) add(im *guestimg.Image, module string) {
 		}
 		ks.addrs = append(ks.addrs, symbol{s, end, module})
 	}
+	ks.sort()
+}
+
+// addRange names memory that is no image's, as kallsyms does for kprobes'
+// slots (kernel/kallsyms.c get_ksymbol_kprobe, v5.9).
+func (ks *Kallsyms) addRange(name string, addr, size uint64) {
+	ks.addrs = append(ks.addrs, symbol{Symbol: guestimg.Symbol{Name: name, Addr: addr, Size: size}, end: addr + size})
+	ks.sort()
+}
+
+func (ks *Kallsyms) sort() {
 	slices.SortStableFunc(ks.addrs, func(a, b symbol) int { return cmp.Compare(a.Addr, b.Addr) })
 }
 
@@ -48,11 +60,25 @@ func (ks *Kallsyms) Lookup(name string) (uint64, bool) {
 	return s.Addr, ok
 }
 
-// Symbol finds a symbol by name; absolute ones are not addresses and not found.
+// Symbol finds a symbol by name, or by "module:name"; absolute ones are not
+// addresses and not found.
 func (ks *Kallsyms) Symbol(name string) (guestimg.Symbol, bool) {
+	if module, sym, ok := strings.Cut(name, ":"); ok {
+		return ks.inModule(module, sym)
+	}
 	for i := len(ks.images) - 1; i >= 0; i-- {
 		if s, ok := ks.images[i].Sym(name); ok && s.Type != guestimg.Abs {
 			return s, true
+		}
+	}
+	return guestimg.Symbol{}, false
+}
+
+// inModule is find_kallsyms_symbol_value for one module (kernel/module.c).
+func (ks *Kallsyms) inModule(module, name string) (guestimg.Symbol, bool) {
+	for _, s := range ks.addrs {
+		if s.module == module && s.Name == name {
+			return s.Symbol, true
 		}
 	}
 	return guestimg.Symbol{}, false

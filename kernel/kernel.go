@@ -44,6 +44,17 @@ type Kernel struct {
 	Resets []func(c *CPU)
 	// OnBreak is called before an instruction that AddBreak named.
 	OnBreak func(c *CPU, ip uint64)
+	// OnTaskExit are called when a task is gone for good: a hook of
+	// finish_task_switch (kernel/sched.c, 2.6.21). The address is that of its
+	// task_struct.
+	OnTaskExit []func(c *CPU, task uint64)
+	// OnFlushThread are called when a task becomes another program.
+	OnFlushThread []func(c *CPU, task uint64)
+	// OnRethook is the direct trampoline of return probes.
+	OnRethook func(c *CPU, regs traps.Regs)
+	// RealReturn finds out where a word on the stack really returns to when
+	// return probes have replaced it; nil when nobody does.
+	RealReturn func(c *CPU, at, addr uint64) (uint64, bool)
 	// Inject holds what comes from outside at counted instructions.
 	Inject Injector
 
@@ -57,6 +68,7 @@ type Kernel struct {
 	logPart string // the unfinished line
 	spaces  []*emu.Space
 	pagers  []func(c *CPU, t *traps.Trap) bool
+	threads []*Thread
 	fn      guestFuncs
 }
 
@@ -65,11 +77,18 @@ type offsets struct {
 	cpuData, cpuSize                      uint64
 	cpuCurrent, cpuPreempt, cpuKernelSP   uint64
 	taskPID, taskComm, taskStack, taskCR3 uint64
+	taskSP, taskState, taskNext           uint64
+	taskOnRQ, taskExitCode                uint64
+	taskCall                              uint64
+	rqLock, rqQueue, rqCurr, rqRunning    uint64
+	tssSP0                                uint64
+	taskList, tasklistLock                uint64
 }
 
 // guestFuncs are guest functions that the kernel calls.
 type guestFuncs struct {
 	callReturn, cpuIdle, kthreadCreate, switchTo, doNothing uint64
+	taskCall, wakeUp, killTask                              uint64
 }
 
 // Boot makes a machine, loads the built-in guest kernel and starts its CPUs.
@@ -153,6 +172,10 @@ func (k *Kernel) resolve() error {
 		{"__off_cpu_preempt_count", &k.off.cpuPreempt}, {"__off_cpu_kernel_sp", &k.off.cpuKernelSP},
 		{"__off_task_pid", &k.off.taskPID}, {"__off_task_comm", &k.off.taskComm},
 		{"__off_task_stack", &k.off.taskStack}, {"__off_task_cr3", &k.off.taskCR3},
+		{"__off_task_sp", &k.off.taskSP}, {"__off_task_state", &k.off.taskState}, {"__off_task_next", &k.off.taskNext},
+		{"__off_task_on_rq", &k.off.taskOnRQ}, {"__off_task_exit_code", &k.off.taskExitCode},
+		{"__size_task_call", &k.off.taskCall}, {"__off_cpu_rq_lock", &k.off.rqLock}, {"__off_cpu_rq_queue", &k.off.rqQueue},
+		{"__off_cpu_rq_curr", &k.off.rqCurr}, {"__off_cpu_rq_nr_running", &k.off.rqRunning}, {"__off_cpu_tss_sp0", &k.off.tssSP0},
 	}
 	for _, a := range abs {
 		v, ok := k.image.Abs(a.name)
@@ -167,6 +190,8 @@ func (k *Kernel) resolve() error {
 	}{
 		{"cpu_data", &k.off.cpuData}, {"__call_return", &k.fn.callReturn}, {"cpu_idle", &k.fn.cpuIdle},
 		{"kthread_create", &k.fn.kthreadCreate}, {"__switch_to", &k.fn.switchTo}, {"do_nothing", &k.fn.doNothing},
+		{"task_call", &k.fn.taskCall}, {"wake_up_process", &k.fn.wakeUp}, {"kill_task", &k.fn.killTask},
+		{"task_list", &k.off.taskList}, {"tasklist_lock", &k.off.tasklistLock},
 	}
 	for _, s := range syms {
 		v, ok := k.Syms.Lookup(s.name)

@@ -27,6 +27,7 @@ const (
 type memory struct {
 	m       *emu.Machine
 	modNext uint64 // first free address of the module area
+	modEnd  uint64 // and the end of what is free: slots are taken from there
 	vmNext  uint64 // and of the vmalloc area
 	modPA   uint64
 	vmPA    uint64
@@ -35,7 +36,7 @@ type memory struct {
 }
 
 func newMemory(m *emu.Machine) (*memory, error) {
-	mm := &memory{m: m, modNext: guestimg.ModuleBase, vmNext: VmallocStart}
+	mm := &memory{m: m, modNext: guestimg.ModuleBase, modEnd: guestimg.ModuleBase + moduleSize, vmNext: VmallocStart}
 	areas := []struct {
 		va, size uint64
 		pa       *uint64
@@ -97,18 +98,19 @@ func (mm *memory) frameFor(s guestimg.Segment) (uint64, error) {
 	return 0, fmt.Errorf("%#x to %#x is outside the kernel's and the modules' areas", s.Addr, s.End())
 }
 
-// allocModule reserves whole pages of the module area, within 2 GiB of all
-// text; pages are mapped when they are given out.
+// allocModule reserves whole pages at the end of the module area, within 2 GiB
+// of all text, so that modules lie where they would without; pages are mapped
+// when they are given out.
 func (mm *memory) allocModule(size uint64, prot emu.Prot) (uint64, error) {
 	size = (size + x86.PageMask) &^ uint64(x86.PageMask)
-	va := mm.modNext
-	if size > guestimg.ModuleBase+moduleSize-va {
+	if size > mm.modEnd-mm.modNext {
 		return 0, ENOMEM
 	}
+	va := mm.modEnd - size
 	if err := mm.m.KernelSpace().Map(va, mm.modPA+(va-guestimg.ModuleBase), size, prot); err != nil {
 		return 0, err
 	}
-	mm.modNext += size
+	mm.modEnd = va
 	return va, nil
 }
 

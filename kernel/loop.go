@@ -18,7 +18,6 @@ const idleReturn = 1
 // unwinds to whoever guards.
 func (c *CPU) Call(fn uint64, args ...uint64) (uint64, error) {
 	saved := c.V.SaveContext()
-	task := c.task
 	sp, err := c.pushArgs(args)
 	if err != nil {
 		return 0, fmt.Errorf("call of %s: %w", c.K.Syms.Name(fn), err)
@@ -28,7 +27,6 @@ func (c *CPU) Call(fn uint64, args ...uint64) (uint64, error) {
 	c.loop(sp + 8)
 	ret := c.V.Reg(x86.RAX)
 	c.V.RestoreContext(&saved)
-	c.task = task
 	return ret, nil
 }
 

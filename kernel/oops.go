@@ -102,7 +102,8 @@ func (c *CPU) oops(title string, t *traps.Trap) *Oops {
 	f := c.frameOf(t)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", title)
-	fmt.Fprintf(&b, "CPU: %d PID: %d Comm: %s\n", c.ID, c.task.PID, c.task.Comm)
+	task := c.Current()
+	fmt.Fprintf(&b, "CPU: %d PID: %d Comm: %s\n", c.ID, task.PID, task.Comm)
 	if t != nil {
 		fmt.Fprintf(&b, "Trap: %s %s, error code %#x\n", t.Vector, t.Vector.Name(), t.Code)
 	}
@@ -204,9 +205,20 @@ func (c *CPU) writeStack(b *strings.Builder, f frame) {
 		if reliable[at] {
 			mark = ""
 		}
-		fmt.Fprintf(b, " %s%s\n", mark, c.K.Syms.Full(w))
+		fmt.Fprintf(b, " %s%s\n", mark, c.returnsTo(at, w))
 		n++
 	}
+}
+
+// returnsTo names a text address on the stack: the real one where a return
+// probe has put its trampoline.
+func (c *CPU) returnsTo(at, addr uint64) string {
+	if c.K.RealReturn != nil {
+		if orig, ok := c.K.RealReturn(c, at, addr); ok {
+			return c.K.Syms.Full(orig) + " (by way of " + c.K.Syms.Name(addr) + ")"
+		}
+	}
+	return c.K.Syms.Full(addr)
 }
 
 // shutdown is the report of a triple fault.

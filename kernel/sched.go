@@ -66,10 +66,9 @@ func (k *Kernel) Wait() error {
 			break
 		}
 		c := k.CPUs[id]
-		busy := c.work != nil
 		c.resume()
-		if busy && c.work == nil && c.err != nil && first == nil {
-			first = c.err
+		if c.failed {
+			c.failed, first = false, c.err
 			break // a crash stops the machine, as panic_on_oops does
 		}
 		if k.M.Instructions()-k.sched.spent > k.cfg.Budget {
@@ -152,7 +151,7 @@ func (k *Kernel) anyWork() bool {
 func (k *Kernel) where() []string {
 	var out []string
 	for _, c := range k.CPUs {
-		if c.work == nil {
+		if !c.busy() {
 			continue
 		}
 		s := fmt.Sprintf("CPU %d at %s", c.ID, k.Syms.Name(c.V.IP()))
@@ -177,7 +176,7 @@ func (k *Kernel) giveUp(err error) error {
 
 func (k *Kernel) abandon() {
 	for _, c := range k.CPUs {
-		if c.work != nil {
+		if c.busy() {
 			c.kill()
 		}
 	}

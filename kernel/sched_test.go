@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"emukp/kernel"
-	"emukp/traps"
 )
 
 // contend runs a loop on every CPU and returns the schedule and the trace.
@@ -178,27 +177,6 @@ func TestCopyFromUser(t *testing.T) {
 		require.Equal(t, "abcdef", string(buf[:6]))
 		return err
 	}))
-}
-
-func TestNotifierOrder(t *testing.T) {
-	var c traps.Chain
-	var log string
-	add := func(name string, prio int, v traps.Verdict) *traps.Notifier {
-		n := &traps.Notifier{Name: name, Priority: prio, Call: func(*traps.Trap) traps.Verdict { log += name; return v }}
-		c.Register(n)
-		return n
-	}
-	add("b", 0, traps.NotifyDone)
-	add("c", 0, traps.NotifyOK)
-	a := add("a", 5, traps.NotifyDone)
-	require.Equal(t, traps.NotifyOK, c.Notify(&traps.Trap{}))
-	require.Equal(t, "abc", log)
-	a.Call = func(*traps.Trap) traps.Verdict { log += "!"; return traps.NotifyStop }
-	log = ""
-	require.Equal(t, traps.NotifyStop, c.Notify(&traps.Trap{}))
-	require.Equal(t, "!", log)
-	require.True(t, c.Unregister(a))
-	require.False(t, c.Unregister(a))
 }
 
 // A counted injection comes at its instruction, whatever the slices are.

@@ -55,7 +55,12 @@ func hexBytes(b []byte) string {
 }
 
 // AllocText reserves pages of executable memory within 2 GiB of all text, for
-// instruction slots. The kernel writes them with TextPoke.
-func (k *Kernel) AllocText(size uint64) (uint64, error) {
-	return k.mm.allocModule(size, emu.ProtRead|emu.ProtExec)
+// instruction slots, and names them in kallsyms. The kernel writes them with
+// TextPoke; they are not text that may be probed.
+func (k *Kernel) AllocText(size uint64, name string) (uint64, error) {
+	addr, err := k.mm.allocModule(size, emu.ProtRead|emu.ProtExec)
+	if err == nil {
+		k.Syms.addRange(name, addr, size)
+	}
+	return addr, err
 }

@@ -27,11 +27,12 @@ const (
 	EvSwitch                   // the scheduler chose this CPU
 	EvLog                      // printk: Name = text
 	EvReg                      // a probe was registered or removed: Name = what
+	EvReturn                   // a return handler has run: Name, IP = where it returns to, Arg = ax
 	numEventKinds
 )
 
 var eventNames = [numEventKinds]string{"trap", "trap_ret", "hit", "pre", "step", "post", "miss",
-	"fault", "restart", "ipi", "poke", "nmi", "switch", "log", "probe"}
+	"fault", "restart", "ipi", "poke", "nmi", "switch", "log", "probe", "return"}
 
 func (k EventKind) String() string { return eventNames[k] }
 
@@ -68,7 +69,8 @@ func (t *Trace) Emit(c *CPU, ev Event) {
 	if ev.IP == 0 {
 		ev.IP = c.V.IP()
 	}
-	ev.PID, ev.Comm = c.task.PID, c.task.Comm
+	task := c.Current()
+	ev.PID, ev.Comm = task.PID, task.Comm
 	ev.IRQOff = c.depth > 0 || c.V.Flags()&x86.FlagIF == 0
 	ev.Depth = c.depth
 	t.Events = append(t.Events, ev)
@@ -113,10 +115,12 @@ func (t *Trace) text(ev *Event) string {
 		return fmt.Sprintf("%s: %s: (%s)", ev.Kind, ev.Name, at)
 	case EvPre, EvFault:
 		return fmt.Sprintf("%s: %s: (%s) ret=%d", ev.Kind, ev.Name, at, int64(ev.Arg))
+	case EvReturn:
+		return fmt.Sprintf("return: %s: (%s) ax=%#x", ev.Name, at, ev.Arg)
 	case EvIPI:
 		return fmt.Sprintf("ipi: %#x -> CPU %d", uint8(ev.Vector), ev.Arg)
 	case EvPoke:
-		return fmt.Sprintf("poke: (%s) %d bytes %s", at, ev.Arg, ev.Name)
+		return fmt.Sprintf("poke: (%s) %s", at, ev.Name)
 	case EvSwitch:
 		return fmt.Sprintf("switch: CPU %d", ev.CPU)
 	case EvLog:

@@ -34,13 +34,13 @@ type Edge struct {
 // ends in an oops that names it.
 var edges = []Edge{
 	{Idle, HitActive, "a probe's int3 is hit"},
-	{HitActive, HitSS, "the pre-handlers return 0: the copy is stepped"},
+	{HitActive, HitSS, "the pre-handlers return 0, or a jprobe's entry called jprobe_return: the copy is stepped"},
 	{HitActive, Idle, "a pre-handler returns 1: it has changed the path"},
 	{HitSS, HitSSDone, "the copy has run and there is a post-handler"},
 	{HitSS, Idle, "the copy has run and there is none, or it faulted"},
 	{HitSSDone, Idle, "the post-handlers are done"},
-	{HitActive, Reenter, "a probe is hit inside a pre-handler"},
-	{HitSS, Reenter, "a probe is hit while the copy is stepped (in an NMI)"},
+	{HitActive, Reenter, "a probe is hit inside a pre-handler or a jprobe's entry"},
+	{HitSS, Reenter, "a probe is hit while the copy is stepped: in an NMI, or in the handler of its fault"},
 	{HitSSDone, Reenter, "a probe is hit inside a post-handler"},
 	{Reenter, HitActive, "the inner copy has run: back to the outer hit"},
 	{Reenter, HitSS, "the inner copy has run: back to the outer hit"},
@@ -71,13 +71,24 @@ type ctlblk struct {
 	current
 	prev    current // one deep, as in the kernel
 	handler *Kprobe // whose handler runs: kprobe_instance
+	jprobe  jprobeState
+	dump    []string // what a report on a broken rule adds
+	walked  *Walks
 }
+
+// Walks counts how often each transition was made, by the states that it
+// leads from and to.
+type Walks [numStatus][numStatus]uint64
+
+// Walked is how often the control blocks of all CPUs made each transition.
+func (s *Subsystem) Walked() Walks { return s.walked }
 
 // set moves to a status, by a legal edge only.
 func (cb *ctlblk) set(c *kernel.CPU, to Status) {
 	if !legal[cb.status][to] {
 		c.Die(c.Bug(fmt.Sprintf("kprobes: illegal transition %s -> %s at %s", cb.status, to, cb.where())))
 	}
+	cb.walked[cb.status][to]++
 	cb.status = to
 }
 
@@ -91,8 +102,10 @@ func (cb *ctlblk) where() string {
 // savePrevious and restorePrevious bracket a hit inside a hit.
 func (cb *ctlblk) savePrevious() { cb.prev = cb.current }
 
-func (cb *ctlblk) restorePrevious(c *kernel.CPU, guarded bool) {
-	if !guarded { // 2.6.21: whatever was saved last, even if it is the wrong one
+// restorePrevious brings back whatever was saved last. Without the guard, as
+// in 2.6.21, that may be the wrong one: a hit in status REENTER.
+func (cb *ctlblk) restorePrevious(c *kernel.CPU) {
+	if cb.prev.status == Reenter {
 		cb.current = cb.prev
 		return
 	}
@@ -105,6 +118,7 @@ func (cb *ctlblk) restorePrevious(c *kernel.CPU, guarded bool) {
 func (cb *ctlblk) reset(c *kernel.CPU) {
 	cb.set(c, Idle)
 	cb.current = current{}
+	cb.jprobe.jp = nil
 }
 
 // CurrentKprobe is kprobe_running(): the site that a CPU is handling a hit of,

@@ -7,10 +7,12 @@
 //	                            ip = slot, TF=1  -> HIT_SS
 //	slot: the copied insn --#DB--> postKprobeHandler
 //	                            fixups, post-handlers (HIT_SSDONE), -> IDLE
+//	modern: no TF; an int3 behind the copy --#BP--> fixups, then post-handlers
+//	a jprobe: the trap returns into its entry; jprobe_return --#BP--> step
 //	a hit while not IDLE: stepped, nmissed counted, REENTER, then back
 //	a fault while HIT_SS: ip back to the site; the fault is then ordinary
 //
 // Follows kernel/kprobes.c and arch/x86_64/kernel/kprobes.c of Linux 2.6.21
-// (the classic model), except where those are known to be wrong: see model.go
-// and package insn. A site is not a probe: one patched address carries many.
+// (the classic model) or arch/x86/kernel/kprobes/core.c of 6.1 (the modern
+// one), except where those are known to be wrong: see model.go and package insn. A site is not a probe: one patched address carries many.
 package kprobes

@@ -34,13 +34,14 @@ func (s *Subsystem) exceptionsNotify(t *traps.Trap) traps.Verdict {
 	return traps.NotifyDone
 }
 
-// kprobeHandler is kprobe_handler: an int3 was executed in the kernel.
+// kprobeHandler is kprobe_handler, later kprobe_int3_handler: an int3 was
+// executed in the kernel.
 func (s *Subsystem) kprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 	cb := &s.ctl[c.ID]
 	addr := regs.IP() - 1
 	st := s.sites[addr]
 	if st == nil || !st.armed {
-		return s.foreignInt3(c, addr, regs)
+		return s.model.stray(s, c, cb, addr, regs)
 	}
 	if cb.site != nil {
 		return s.reenter(c, cb, st, regs)
@@ -53,8 +54,10 @@ func (s *Subsystem) kprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 		s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvHit, Name: st.probes[0].name(), IP: addr})
 	}
 	if s.aggrPre(c, cb, st, regs) {
-		cb.reset(c)
-		c.PreemptEnable()
+		if cb.jprobe.jp == nil { // a jprobe's hit goes on in its entry
+			cb.reset(c)
+			c.PreemptEnable()
+		}
 		return true
 	}
 	s.prepareSinglestep(c, st, regs)
@@ -62,9 +65,30 @@ func (s *Subsystem) kprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 	return true
 }
 
-// foreignInt3: if the byte is no int3 any more, another CPU has just taken its
+// strayClassic: an int3 while a jprobe's entry runs may be its jprobe_return
+// (break_handler); otherwise see restart.
+func (s *Subsystem) strayClassic(c *kernel.CPU, cb *ctlblk, addr uint64, regs traps.Regs) bool {
+	if cb.jprobe.jp != nil && s.longjmpBreakHandler(c, cb, addr, regs) {
+		return true
+	}
+	return s.restart(c, addr, regs)
+}
+
+// strayModern: an int3 in the slot of the copy that is being stepped is the
+// end of the step (kprobe_is_ss).
+func (s *Subsystem) strayModern(c *kernel.CPU, cb *ctlblk, addr uint64, regs traps.Regs) bool {
+	st := cb.site
+	if (cb.status == HitSS || cb.status == Reenter) && addr > st.slot && addr < st.slot+SlotSize {
+		regs.SetIP(addr)
+		s.postProcess(c, cb, st, regs)
+		return true
+	}
+	return s.restart(c, addr, regs)
+}
+
+// restart: if the byte is no int3 any more, another CPU has just taken its
 // probe away: run the original instruction. Otherwise it is somebody else's.
-func (s *Subsystem) foreignInt3(c *kernel.CPU, addr uint64, regs traps.Regs) bool {
+func (s *Subsystem) restart(c *kernel.CPU, addr uint64, regs traps.Regs) bool {
 	var b [1]byte
 	if c.V.Peek(addr, b[:]) != nil || b[0] == int3 {
 		return false
@@ -93,7 +117,9 @@ func (s *Subsystem) aggrPre(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs
 		}
 		cb.handler = p
 		ret := p.Pre(c, p, regs)
-		cb.handler = nil
+		if cb.jprobe.jp == nil { // its entry is still to run
+			cb.handler = nil
+		}
 		if s.k.Trace.Enabled {
 			s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvPre, Name: p.name(), IP: st.addr, Arg: uint64(ret)})
 		}
@@ -124,17 +150,14 @@ func (s *Subsystem) aggrPost(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Reg
 
 // reenter: a probe is hit while another hit is being handled on this CPU. It
 // is stepped without handlers and counted as missed. A hit while that step is
-// under way has nowhere to save the second one.
+// under way has nowhere to save the second one (reenter_kprobe).
 func (s *Subsystem) reenter(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) bool {
-	for _, p := range st.probes {
-		p.NMissed++
-		if s.k.Trace.Enabled {
-			s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvMiss, Name: p.name(), IP: st.addr})
-		}
+	verdict := s.reentry[cb.status]
+	if verdict.miss {
+		s.countMissed(c, st)
 	}
-	if cb.status == Reenter && !s.opts.NoReentryGuard {
-		c.Die(c.Bug(fmt.Sprintf("Unrecoverable kprobe detected: %s is hit in state %s, while %s is stepped inside the hit of %s",
-			st.name, cb.status, cb.where(), cb.prev.site.name)))
+	if verdict.fatal {
+		s.unrecoverable(c, cb, st)
 	}
 	c.PreemptDisable()
 	cb.savePrevious() // with the guard off, a second hit is forgotten here
@@ -147,9 +170,29 @@ func (s *Subsystem) reenter(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs
 	return true
 }
 
-// prepareSinglestep is prepare_singlestep.
+// countMissed is kprobes_inc_nmissed_count: every probe of the site missed it.
+func (s *Subsystem) countMissed(c *kernel.CPU, st *site) {
+	for _, p := range st.probes {
+		p.NMissed++
+		if s.k.Trace.Enabled {
+			s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvMiss, Name: p.name(), IP: st.addr})
+		}
+	}
+}
+
+// unrecoverable is the end of reenter_kprobe (Linux 6.1): dump_kprobe, BUG.
+func (s *Subsystem) unrecoverable(c *kernel.CPU, cb *ctlblk, st *site) {
+	for _, p := range st.probes {
+		cb.dump = append(cb.dump, fmt.Sprintf("Dump kprobe: %s, .symbol_name = %s, .offset = %x, .addr = %s",
+			p.name(), p.Symbol, p.Offset, s.k.Syms.Full(p.Addr)))
+	}
+	c.Die(c.Bug(fmt.Sprintf("Unrecoverable kprobe detected: %s is hit in state %s, while %s is stepped inside the hit of %s",
+		st.name, cb.status, cb.where(), cb.prev.site.name)))
+}
+
+// prepareSinglestep is prepare_singlestep, later setup_singlestep.
 func (s *Subsystem) prepareSinglestep(c *kernel.CPU, st *site, regs traps.Regs) {
-	regs.SetFlags(regs.Flags()&^x86.FlagIF | x86.FlagTF)
+	regs.SetFlags(regs.Flags()&^x86.FlagIF | st.stepFlags)
 	regs.SetIP(st.slot)
 	if s.k.Trace.Enabled {
 		s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvStep, IP: st.slot, Name: st.name})
@@ -160,48 +203,65 @@ func (s *Subsystem) prepareSinglestep(c *kernel.CPU, st *site, regs traps.Regs) 
 func (s *Subsystem) postKprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 	cb := &s.ctl[c.ID]
 	st := cb.site
-	if st == nil || cb.status != HitSS && cb.status != Reenter {
+	if st == nil || cb.status != HitSS && cb.status != Reenter || st.stepFlags == 0 {
 		return false
 	}
 	if st.info.Fixup&insn.Repeats != 0 && regs.IP() == st.slot {
 		return true // a rep that is not done: TF is still set, step on
 	}
-	if !s.model.PostSeesSlot {
-		s.resumeExecution(c, cb, st, regs)
-	}
-	if cb.status == HitSS && slices.ContainsFunc(cb.probes, hasPost) {
-		cb.set(c, HitSSDone)
-		s.aggrPost(c, cb, st, regs)
-	}
-	if s.model.PostSeesSlot {
-		s.resumeExecution(c, cb, st, regs)
-	}
+	s.postProcess(c, cb, st, regs)
+	return true
+}
+
+// postProcess is what follows the step: kprobe_post_process.
+func (s *Subsystem) postProcess(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
+	s.model.finish(s, c, cb, st, regs)
 	if cb.status == Reenter {
-		cb.restorePrevious(c, !s.opts.NoReentryGuard)
+		cb.restorePrevious(c)
 	} else {
 		cb.reset(c)
 	}
 	c.PreemptEnable()
-	return true
+}
+
+// finishClassic: post-handlers run before the fixups, so regs->ip is still
+// behind the copy (arch/x86_64/kernel/kprobes.c 2.6.21 post_kprobe_handler).
+func (s *Subsystem) finishClassic(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
+	s.post(c, cb, st, regs)
+	s.resumeExecution(c, cb, st, regs)
+}
+
+// finishModern: resume_singlestep comes first (kprobe_int3_handler, 6.1).
+func (s *Subsystem) finishModern(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
+	s.resumeExecution(c, cb, st, regs)
+	s.post(c, cb, st, regs)
+}
+
+// post runs the post-handlers of an outermost hit.
+func (s *Subsystem) post(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
+	if cb.status == HitSS && slices.ContainsFunc(cb.probes, hasPost) {
+		cb.set(c, HitSSDone)
+		s.aggrPost(c, cb, st, regs)
+	}
 }
 
 // resumeExecution makes the state what it would be had the instruction run at
 // its own address (resume_execution).
 func (s *Subsystem) resumeExecution(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
-	in := &st.info
-	if in.Fixup&(insn.FixRet|insn.FixFlags) != 0 {
+	fixup := st.info.Fixup
+	if fixup&(insn.FixRet|insn.FixFlags) != 0 {
 		s.fixStack(c, cb, st, regs)
 	}
-	if in.Fixup&insn.FixSyscall != 0 {
+	if fixup&insn.FixSyscall != 0 {
 		regs.Set(traps.CX, regs.Get(traps.CX)+st.addr-st.slot)
 		regs.Set(traps.R11, restoreBits(regs.Get(traps.R11), cb.savedFlags))
 	}
-	regs.SetIP(in.ResumeIP(regs.IP(), st.addr, st.slot))
+	regs.SetIP(st.info.ResumeIP(regs.IP(), st.addr, st.slot))
 	flags := regs.Flags()
-	if in.Fixup&insn.SetsTF == 0 {
+	if fixup&insn.SetsTF == 0 {
 		flags = flags&^x86.FlagTF | cb.savedFlags&x86.FlagTF
 	}
-	if in.Fixup&insn.SetsIF == 0 {
+	if fixup&insn.SetsIF == 0 {
 		flags = flags&^x86.FlagIF | cb.savedFlags&x86.FlagIF
 	}
 	regs.SetFlags(flags)
@@ -244,7 +304,7 @@ func (s *Subsystem) kprobeFaultHandler(c *kernel.CPU, t *traps.Trap) bool {
 		regs.SetIP(st.addr)
 		regs.SetFlags(restoreBits(regs.Flags(), cb.savedFlags))
 		if cb.status == Reenter {
-			cb.restorePrevious(c, !s.opts.NoReentryGuard)
+			cb.restorePrevious(c)
 		} else {
 			cb.reset(c)
 		}
@@ -286,6 +346,9 @@ func (s *Subsystem) note(c *kernel.CPU) []string {
 			line += fmt.Sprintf(", inside %s at %s", cb.prev.status, cb.prev.site.name)
 		}
 		out = append(out, line)
+		if cpu == c.ID {
+			out = append(out, cb.dump...)
+		}
 	}
 	return out
 }

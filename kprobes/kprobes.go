@@ -27,8 +27,9 @@ type Flags uint8
 
 // Flags.
 const (
-	FlagGone     Flags = 1 << iota // its text is gone
-	FlagDisabled                   // registered but not armed
+	FlagGone        Flags = 1 << 0 // its text is gone
+	FlagDisabled    Flags = 1 << 1 // registered but not armed
+	FlagOnFuncEntry Flags = 1 << 4 // stands where a function begins; modern only
 )
 
 // A Kprobe is struct kprobe. The caller sets the place, by Addr or by Symbol
@@ -49,6 +50,7 @@ type Kprobe struct {
 	Hits    uint64 // hits whose handlers ran
 
 	site *site
+	jp   *Jprobe // the jprobe that it is part of: it has a break_handler
 }
 
 // Registered says whether the probe is registered.
@@ -74,7 +76,7 @@ type site struct {
 	name   string
 	opcode byte // what the int3 replaced
 	armed  bool
-	probes []*Kprobe // newest first; replaced, never changed, since hits walk it
+	probes []*Kprobe // newest first, a jprobe last; replaced, never changed, since hits walk it
 	ainsn
 }
 
@@ -103,7 +105,12 @@ type Subsystem struct {
 	// boundaries has the instructions of each function that was looked at, by
 	// its address.
 	boundaries map[uint64]map[uint64]bool
+	reentry    [numStatus]reentry // the model's, or without its guard
+	walked     Walks
+	jprobe     jprobeSyms
 	mutex      kernel.Mutex // kprobe_mutex: registration, arming; not the hit path
+	// trampolines are the architecture's own probes.
+	trampolines int
 }
 
 // New starts kprobes on a kernel: init_kprobes. It joins the die chain ahead
@@ -119,7 +126,15 @@ func New(k *kernel.Kernel, opts Options) *Subsystem {
 	k.Traps.Chain.Register(&traps.Notifier{Name: "kprobes", Priority: 1<<31 - 1, Call: s.exceptionsNotify})
 	k.Notes = append(k.Notes, s.note)
 	k.RecoverText = s.recoverText
-	k.Resets = append(k.Resets, func(c *kernel.CPU) { s.ctl[c.ID] = ctlblk{} })
+	k.Resets = append(k.Resets, func(c *kernel.CPU) { s.ctl[c.ID] = ctlblk{walked: &s.walked} })
+	s.resolveJprobeSyms()
+	s.reentry = s.model.reentry
+	if opts.NoReentryGuard {
+		s.reentry[Reenter].fatal = false
+	}
+	for cpu := range s.ctl {
+		s.ctl[cpu].walked = &s.walked
+	}
 	return s
 }
 
@@ -130,7 +145,7 @@ func (s *Subsystem) Register(c *kernel.CPU, p *Kprobe) error {
 		return err
 	}
 	defer s.mutex.Unlock()
-	if err := s.resolve(p); err != nil {
+	if err := s.model.resolve(s, p); err != nil {
 		return err
 	}
 	st := s.sites[p.Addr]
@@ -141,10 +156,9 @@ func (s *Subsystem) Register(c *kernel.CPU, p *Kprobe) error {
 		}
 		s.sites[p.Addr] = st
 	}
-	p.Flags &= FlagDisabled
 	p.NMissed, p.Hits = 0, 0
 	p.site = st
-	st.probes = append([]*Kprobe{p}, st.probes...)
+	st.add(p)
 	s.event(c, "register "+p.name(), p.Addr)
 	if err := s.arm(c, st); err != nil { // the text has just been read: it can be written
 		c.Die(err)
@@ -254,6 +268,15 @@ func (s *Subsystem) able(c *kernel.CPU, p *Kprobe, op string, disable bool) erro
 	return s.arm(c, p.site)
 }
 
+// add is add_new_kprobe: the newest is asked first, but a jprobe last.
+func (st *site) add(p *Kprobe) {
+	if p.jp != nil {
+		st.probes = append(slices.Clone(st.probes), p)
+	} else {
+		st.probes = append([]*Kprobe{p}, st.probes...)
+	}
+}
+
 // arm makes text agree with the probes: int3 when one is enabled, otherwise
 // the original byte.
 func (s *Subsystem) arm(c *kernel.CPU, st *site) error {
@@ -286,5 +309,5 @@ func (s *Subsystem) OriginalByte(addr uint64) (byte, bool) {
 	return st.opcode, true
 }
 
-// Sites is the number of probed addresses.
-func (s *Subsystem) Sites() int { return len(s.sites) }
+// Sites is the number of addresses that users probe.
+func (s *Subsystem) Sites() int { return len(s.sites) - s.trampolines }

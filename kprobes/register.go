@@ -15,9 +15,10 @@ func (s *Subsystem) refuse(place string, code kernel.Errno, format string, args 
 	return &kernel.OpError{Op: "register_kprobe", Place: place, Why: fmt.Sprintf(format, args...), Errno: code}
 }
 
-// resolve finds the address and makes the checks that need no instruction, in
-// the kernel's order (kernel/kprobes.c __register_kprobe, check_kprobe_address_safe).
-func (s *Subsystem) resolve(p *Kprobe) error {
+// resolveClassic finds the address and makes the checks that need no
+// instruction. An address that agrees with the symbol is allowed beside it,
+// so that a probe can be registered again.
+func (s *Subsystem) resolveClassic(p *Kprobe) error {
 	place := p.name()
 	if p.site != nil {
 		return s.refuse(place, kernel.EINVAL, "this probe is registered already")
@@ -28,11 +29,7 @@ func (s *Subsystem) resolve(p *Kprobe) error {
 	case p.Symbol != "":
 		base, ok := s.k.Syms.Lookup(p.Symbol)
 		if !ok {
-			why := "no such symbol"
-			if like, ok := s.k.Syms.Similar(p.Symbol); ok {
-				why += "; is " + like + " meant?"
-			}
-			return s.refuse(place, kernel.ENOENT, "%s", why)
+			return s.noSymbol(p)
 		}
 		if p.Addr != 0 && p.Addr != base+p.Offset {
 			return s.refuse(place, kernel.EINVAL, "both a symbol and an address (%#x) are given", p.Addr)
@@ -48,10 +45,70 @@ func (s *Subsystem) resolve(p *Kprobe) error {
 		}
 		return err
 	}
+	p.Flags &= FlagDisabled
+	return s.checkJprobe(p)
+}
+
+func (s *Subsystem) noSymbol(p *Kprobe) error {
+	why := "no such symbol"
+	if like, ok := s.k.Syms.Similar(p.Symbol); ok {
+		why += "; is " + like + " meant?"
+	}
+	return s.refuse(p.name(), kernel.ENOENT, "%s", why)
+}
+
+// resolveModern makes the checks in the order of Linux 6.1: _kprobe_addr,
+// warn_kprobe_rereg, check_kprobe_address_safe.
+func (s *Subsystem) resolveModern(p *Kprobe) error {
+	place := p.name()
+	addr := p.Addr
+	switch {
+	case p.site != nil: // warn_kprobe_rereg comes later, with the same code
+		return s.refuse(place, kernel.EINVAL, "this probe is registered already")
+	case p.Symbol != "" && p.Addr != 0:
+		return s.refuse(place, kernel.EINVAL, "both a symbol and an address (%#x) are given", p.Addr)
+	case p.Symbol == "" && p.Addr == 0:
+		return s.refuse("no place", kernel.EINVAL, "neither a symbol nor an address is given")
+	case p.Symbol != "":
+		var ok bool
+		if addr, ok = s.k.Syms.Lookup(p.Symbol); !ok {
+			return s.noSymbol(p)
+		}
+	}
+	addr += p.Offset
+	_, start, _, ok := s.k.Syms.SizeOffset(addr)
+	if !ok {
+		return s.refuse(place, kernel.ENOENT, "%#x belongs to no symbol", addr)
+	}
+	p.Flags &= FlagDisabled
+	if err := s.checkText(place, addr); err != nil {
+		return err
+	}
+	if err := s.checkJprobe(p); err != nil {
+		return err
+	}
+	p.Addr = addr
+	if p.Symbol == "" {
+		p.Offset = 0
+	}
+	if addr == start {
+		p.Flags |= FlagOnFuncEntry
+	}
 	return nil
 }
 
 func (s *Subsystem) checkAddress(place string, addr uint64) error {
+	if err := s.checkText(place, addr); err != nil {
+		return err
+	}
+	if _, _, _, ok := s.k.Syms.SizeOffset(addr); !ok {
+		return s.refuse(place, kernel.EINVAL, "%#x belongs to no function", addr)
+	}
+	return nil
+}
+
+// checkText: kernel text, outside the blacklist.
+func (s *Subsystem) checkText(place string, addr uint64) error {
 	if !s.k.Syms.IsText(addr) {
 		return s.refuse(place, kernel.EINVAL, "%#x is not kernel text", addr)
 	}
@@ -59,9 +116,6 @@ func (s *Subsystem) checkAddress(place string, addr uint64) error {
 		if addr >= r.Start && addr < r.End {
 			return s.refuse(place, kernel.EINVAL, "%s is in %s, where kprobes itself runs: blacklisted", s.k.Syms.Name(addr), r.Name)
 		}
-	}
-	if _, _, _, ok := s.k.Syms.SizeOffset(addr); !ok {
-		return s.refuse(place, kernel.EINVAL, "%#x belongs to no function", addr)
 	}
 	return nil
 }
@@ -91,10 +145,13 @@ func (s *Subsystem) newSite(c *kernel.CPU, p *Kprobe) (*site, error) {
 	} else if err != nil {
 		return nil, s.refuse(place, kernel.EILSEQ, "%v", err)
 	}
-	if info.Fixup&insn.NoTrap != 0 {
-		return nil, s.refuse(place, kernel.EOPNOTSUPP, "%s: it enters the kernel with TF clear, so its step is never seen to end", info.Class.Name)
+	step := s.model.step(&info)
+	if step.refuse != "" {
+		return nil, s.refuse(place, kernel.EOPNOTSUPP, "%s: %s", info.Class.Name, step.refuse)
 	}
+	info.Fixup = step.fixup
 	st := &site{addr: p.Addr, name: place, opcode: code[0]}
+	st.stepFlags = step.flags
 	return st, s.prepareSlot(c, st, info, code)
 }
 
@@ -106,7 +163,7 @@ func (s *Subsystem) instruction(c *kernel.CPU, p *Kprobe) ([]byte, error) {
 		code := make([]byte, min(size, maxFunction)+x86.MaxInsnLen)
 		code = code[:c.V.PeekSome(start, code)]
 		if err := insn.Boundary(code, start, p.Addr, s.k.Arch().Bits, s.recoverText); err != nil {
-			return nil, s.refuse(s.k.Syms.Name(p.Addr), kernel.EILSEQ, "not an instruction boundary: %s", strings.TrimPrefix(err.Error(), "insn: "))
+			return nil, s.refuse(s.k.Syms.Name(p.Addr), kernel.EILSEQ, "not an instruction boundary: %s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "insn: "), "not an instruction boundary: "))
 		}
 	}
 	code := make([]byte, x86.MaxInsnLen)

@@ -9,8 +9,9 @@ import (
 
 // ainsn is arch_specific_insn: the copy and what follows its step.
 type ainsn struct {
-	slot uint64
-	info insn.Info
+	slot      uint64
+	info      insn.Info
+	stepFlags uint64 // set for the step: TF, or none when an int3 ends it
 }
 
 // SlotSize is the size of an instruction slot in bytes (MAX_INSN_SIZE,
@@ -32,7 +33,7 @@ type slotCache struct {
 // get is get_insn_slot.
 func (sc *slotCache) get() (uint64, error) {
 	if len(sc.unuse) == 0 {
-		page, err := sc.k.AllocText(slotPageSize)
+		page, err := sc.k.AllocText(slotPageSize, "kprobe_insn_page")
 		if err != nil {
 			return 0, err
 		}

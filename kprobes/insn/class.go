@@ -29,11 +29,13 @@ const (
 	// NoTrap: the processor clears TF on the way in and no step trap follows. What it saved (a frame,
 	// or rcx and r11) holds the slot's ip, TF set and IF clear: put them right when it enters, not afterwards.
 	NoTrap
+	// Waits: with IF clear only the trap of a step ends it.
+	Waits
 )
 
 // fixupNames are in the order of the bits.
 var fixupNames = []string{"FixIP", "FixRet", "AbsIP", "FixFlags", "SetsIF", "SetsTF", "Repeats", "Wraps16",
-	"FixSyscall", "NoTrap"}
+	"FixSyscall", "NoTrap", "Waits"}
 
 func (f Fixup) String() string {
 	s := ""

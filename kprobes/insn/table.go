@@ -38,7 +38,7 @@ var classes = []Class{
 	{Name: "ud", Opcodes: "0f 0b, 0f b9 /r, 0f ff /r", Fixup: FixIP,
 		match: []match{two(0x0b, 0x0b), two(0xb9, 0xb9), two(0xff, 0xff)},
 		Note:  "always #UD, reported at the probed address; since e884edbb844f -EILSEQ"},
-	{Name: "hlt, mwait", Opcodes: "f4, 0f 01 c9, 0f 01 fb", Fixup: FixIP,
+	{Name: "hlt, mwait", Opcodes: "f4, 0f 01 c9, 0f 01 fb", Fixup: FixIP | Waits,
 		match: []match{one(0xf4, 0xf4), two(0x01, 0x01).is(0xc9), two(0x01, 0x01).is(0xfb)},
 		Note:  "the step trap ends the wait at once"},
 

@@ -66,6 +66,14 @@ struct task_struct {
 	long exit_code;
 	unsigned long cr2, trap_nr, error_code;
 	unsigned long nr_switches;
+	void *wchan;			/* what it sleeps on */
+};
+
+/* What a task of the harness is to do; argument of task_call. */
+#define TASK_CALL_ARGS	12
+struct task_call {
+	void *fn;
+	long args[TASK_CALL_ARGS];
 };
 
 struct rq {
@@ -91,6 +99,7 @@ struct rq {
 extern struct cpu_data cpu_data[NR_CPUS];
 extern struct task_struct init_tasks[NR_CPUS];
 extern struct task_struct *task_list;
+extern spinlock_t tasklist_lock;
 
 /* kernel/traps.c */
 void do_trap(struct pt_regs *regs, long error_code, long trapnr);
@@ -115,6 +124,13 @@ void do_simd_coprocessor_error(struct pt_regs *regs, long error_code);
 void do_IRQ(struct pt_regs *regs, long vector);
 void do_syscall(struct pt_regs *regs);
 void do_int80(struct pt_regs *regs);
+
+/* One handler for NMIs beside the harness (v3.2 has a list of them). */
+typedef void (*nmi_handler_t)(struct pt_regs *regs);
+void register_nmi_handler(nmi_handler_t handler);
+
+/* <arch>/jprobe.S: every entry of a jprobe ends in it. */
+void jprobe_return(void) __noreturn;
 
 /* kernel/printk.c, lib/vsprintf.c */
 #define KERN_SOH	"\001"
@@ -149,6 +165,8 @@ struct task_struct *kthread_create(long (*fn)(void *), void *arg,
 				   unsigned long stack_top, const char *name);
 struct task_struct *kthread_run(long (*fn)(void *), void *arg,
 				unsigned long stack_top, const char *name);
+void finish_task_switch(struct task_struct *prev);
+void forget_task(struct task_struct *p);
 void set_task_comm(struct task_struct *p, const char *name);
 int alloc_pid(void);
 void do_exit(long code) __noreturn;
@@ -165,6 +183,17 @@ static inline void set_current_state(int state)
 {
 	WRITE_ONCE(current->state, state);
 }
+
+/* kernel/task.c */
+long task_call(void *arg);
+long sleep_on(void *chan);
+int wake_up(void *chan);
+int kill_task(struct task_struct *p);
+
+/* kernel/kretprobe.c, <arch>/kretprobe.S */
+void kprobe_flush_task(struct task_struct *tsk);
+void kretprobe_trampoline(void);
+void arch_rethook_trampoline(void);
 
 /* kernel/locking.c */
 void spin_lock(spinlock_t *lock);

@@ -10,6 +10,11 @@
 #define HC_YIELD	5
 #define HC_CLOCK	6	/* -> machine time in ns */
 #define HC_SYSCALL	7	/* regs */
+#define HC_RETHOOK	8	/* regs: the direct trampoline of return probes */
+#define HC_KPROBE_FLUSH	9	/* task: its return probe instances are left over */
+#define HC_FLUSH_THREAD	10	/* task: becomes another program */
+#define HC_TASK_DEAD	11	/* task: its stack is not in use any more */
+#define HC_RESCHED	12	/* cpu: has something to run */
 
 #define VEC_HYPERCALL	0xf0
 #define VEC_PUSHREGS	0xf1	/* store struct pt_regs below orig_ax */

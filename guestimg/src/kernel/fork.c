@@ -11,7 +11,7 @@ struct inactive_task_frame {
 void ret_from_fork(void);
 
 static atomic_t last_pid = ATOMIC_INIT(0);
-static DEFINE_SPINLOCK(tasklist_lock);
+DEFINE_SPINLOCK(tasklist_lock);
 
 int __probed alloc_pid(void)
 {
@@ -73,7 +73,7 @@ struct task_struct *__probed kthread_run(long (*fn)(void *), void *arg,
 	return p;
 }
 
-static void forget_task(struct task_struct *p)
+void __probed forget_task(struct task_struct *p)
 {
 	struct task_struct **link;
 	unsigned long flags = spin_lock_irqsave(&tasklist_lock);

@@ -49,6 +49,16 @@ struct task_struct *__probed pick_next_task(struct rq *rq)
 	return p;
 }
 
+/* Runs in the task that comes after prev (kernel/sched.c, v2.6.21). A dead
+ * task's stack is not in use any more. */
+void __probed finish_task_switch(struct task_struct *prev)
+{
+	if (READ_ONCE(prev->state) != TASK_DEAD)
+		return;
+	kprobe_flush_task(prev);
+	hypercall(HC_TASK_DEAD, (unsigned long)prev, 0, 0, 0);
+}
+
 void __probed switch_mm(struct task_struct *prev, struct task_struct *next)
 {
 	if (prev->cr3 != next->cr3)
@@ -62,7 +72,7 @@ void __probed context_switch(struct task_struct *prev, struct task_struct *next)
 	prev->nr_switches++;
 	switch_mm(prev, next);
 	this_cpu_write(preempt_count, next->preempt_count);
-	__switch_to_asm(prev, next);
+	finish_task_switch(__switch_to_asm(prev, next));
 }
 
 void __probed schedule(void)
@@ -83,8 +93,9 @@ void __probed schedule(void)
 }
 
 /* A new task comes here from ret_from_fork, interrupts off. */
-__used void schedule_tail(struct task_struct *prev __unused)
+__used void schedule_tail(struct task_struct *prev)
 {
+	finish_task_switch(prev);
 	local_irq_enable();
 }
 
@@ -102,6 +113,8 @@ int __probed wake_up_process(struct task_struct *p)
 			enqueue_task(rq, p);
 	}
 	spin_unlock_irqrestore(&rq->lock, flags);
+	if (woken && p->cpu != smp_processor_id())
+		hypercall(HC_RESCHED, (unsigned long)p->cpu, 0, 0, 0);
 	return woken;
 }
 
@@ -119,6 +132,15 @@ void __probed yield_cpu(void)
 
 void cpu_idle(void)
 {
-	for (;;)
-		native_halt();
+	struct rq *rq = &this_cpu_read(self)->rq;
+
+	for (;;) {
+		local_irq_disable();
+		if (!READ_ONCE(rq->nr_running)) {
+			native_halt();
+			continue;
+		}
+		local_irq_enable();
+		schedule();
+	}
 }

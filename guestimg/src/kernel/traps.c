@@ -18,7 +18,6 @@ void attr do_##name(struct pt_regs *regs, long error_code)		\
 
 DO_TRAP(__probed, 0, divide_error)
 DO_TRAP(__kprobes, 1, debug)
-DO_TRAP(__kprobes, 2, nmi)
 DO_TRAP(__kprobes, 3, int3)
 DO_TRAP(__probed, 4, overflow)
 DO_TRAP(__probed, 5, bounds)
@@ -37,6 +36,24 @@ DO_TRAP(__probed, 19, simd_coprocessor_error)
 void __kprobes do_trap(struct pt_regs *regs, long error_code, long trapnr)
 {
 	TRAP(regs, (unsigned long)trapnr, error_code);
+}
+
+/* What register_nmi_handler was given; only it can be probed. */
+static nmi_handler_t nmi_handler;
+
+void register_nmi_handler(nmi_handler_t handler)
+{
+	WRITE_ONCE(nmi_handler, handler);
+}
+
+void __kprobes do_nmi(struct pt_regs *regs, long error_code)
+{
+	nmi_handler_t handler;
+
+	TRAP(regs, 2, error_code);
+	handler = READ_ONCE(nmi_handler);
+	if (handler)
+		handler(regs);
 }
 
 /* CR2 is read first: a nested fault (copy_from_user in a handler) changes it. */

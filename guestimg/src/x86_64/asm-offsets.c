@@ -12,6 +12,7 @@ _Static_assert(offsetof(struct pt_regs, orig_ax) == PT_ORIG_AX, "PT_ORIG_AX");
 _Static_assert(offsetof(struct pt_regs, ip) == PT_IP, "PT_IP");
 _Static_assert(offsetof(struct pt_regs, cs) == PT_CS, "PT_CS");
 _Static_assert(offsetof(struct pt_regs, sp) == PT_SP, "PT_SP");
+_Static_assert(offsetof(struct pt_regs, ss) == PT_SS, "PT_SS");
 _Static_assert(sizeof(struct pt_regs) == PT_SIZE, "PT_SIZE");
 
 /* Its body is empty, and the linker script throws it away. */
@@ -25,7 +26,13 @@ void __section(".discard.text") asm_offsets(void)
 	CPU(__off_cpu_preempt_count, preempt_count);
 	CPU(__off_cpu_counter, counter);
 	CPU(__off_cpu_irq_count, irq_count);
+	CPU(__off_cpu_jprobe_saved_sp, jprobe_saved_sp);
 	CPU(__off_cpu_rq, rq);
+	CPU(__off_cpu_rq_lock, rq.lock);
+	CPU(__off_cpu_rq_queue, rq.queue);
+	CPU(__off_cpu_rq_curr, rq.curr);
+	CPU(__off_cpu_rq_nr_running, rq.nr_running);
+	CPU(__off_cpu_tss_sp0, tss.sp[0]);
 	CPU(__off_cpu_gdt, gdt);
 	CPU(__off_cpu_tss, tss);
 	ABS(__size_cpu_data, sizeof(struct cpu_data));
@@ -42,6 +49,9 @@ void __section(".discard.text") asm_offsets(void)
 	TASK(__off_task_preempt_count, preempt_count);
 	TASK(__off_task_cr2, cr2);
 	TASK(__off_task_exit_code, exit_code);
+	TASK(__off_task_run_list, run_list);
+	TASK(__off_task_on_rq, on_rq);
 	ABS(__size_task_struct, sizeof(struct task_struct));
+	ABS(__size_task_call, sizeof(struct task_call));
 	ABS(__size_pt_regs, sizeof(struct pt_regs));
 }

@@ -26,6 +26,7 @@ struct cpu_data {
 	long preempt_count;
 	unsigned long counter;
 	unsigned long irq_count;
+	unsigned long jprobe_saved_sp;	/* for jprobe_return */
 	struct rq rq;
 	u64 gdt[GDT_ENTRIES] __aligned(16);
 	struct tss_struct tss __aligned(16);

@@ -8,6 +8,7 @@
 #define PT_IP		128
 #define PT_CS		136
 #define PT_SP		152
+#define PT_SS		160
 #define PT_SIZE		168
 
 #ifndef __ASSEMBLER__
