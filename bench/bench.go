@@ -131,6 +131,11 @@ type guest struct {
 }
 
 func newGuest(cpus int, quantum uint64) (*guest, error) {
+	return newGuestOf(cpus, quantum, &kprobes.Classic)
+}
+
+// newGuestOf is a guest with a model of kprobes.
+func newGuestOf(cpus int, quantum uint64, model *kprobes.Model) (*guest, error) {
 	k, err := kernel.Boot(kernel.Config{CPUs: cpus, Budget: 1 << 62, Policy: &kernel.RoundRobin{Quantum: quantum}})
 	if err != nil {
 		return nil, err
@@ -143,7 +148,7 @@ func newGuest(cpus int, quantum uint64) (*guest, error) {
 		k.Close()
 		return nil, err
 	}
-	return &guest{k, kprobes.New(k, kprobes.Options{})}, nil
+	return &guest{k, kprobes.New(k, kprobes.Options{Model: model})}, nil
 }
 
 func (g *guest) sym(name string) (uint64, error) {

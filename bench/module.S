@@ -13,6 +13,31 @@ bench_site:
 	ret
 	.size	bench_hits, . - bench_hits
 
+	.globl	bench_calls, bench_fn, bench_entry, bench_jprobe_return
+	.balign	16
+	.type	bench_fn, @function
+bench_fn:
+	nop
+	ret
+	.size	bench_fn, . - bench_fn
+
+	.balign	16
+	.type	bench_calls, @function
+bench_calls:			/* bench_calls(n): n calls of bench_fn */
+	pushq	%rdi
+1:	call	bench_fn
+	decq	(%rsp)
+	jnz	1b
+	popq	%rdi
+	ret
+	.size	bench_calls, . - bench_calls
+
+	.balign	16
+	.type	bench_entry, @function
+bench_entry:			/* of a jprobe on bench_fn */
+	jmp	*bench_jprobe_return(%rip)
+	.size	bench_entry, . - bench_entry
+
 	.balign	4096
 	.type	bench_idle, @function
 bench_idle:
@@ -21,4 +46,10 @@ bench_idle:
 	.endr
 	ret
 	.size	bench_idle, . - bench_idle
+	.data
+	.balign	8
+	.type	bench_jprobe_return, @object
+bench_jprobe_return:		/* filled in: the kernel's addresses change */
+	.quad	0
+	.size	bench_jprobe_return, . - bench_jprobe_return
 	.section .note.GNU-stack, "", @progbits

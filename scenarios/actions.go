@@ -11,6 +11,7 @@ import (
 	"emukp/emu"
 	"emukp/emu/x86"
 	"emukp/kernel"
+	"emukp/kretprobes"
 	"emukp/scenarios/lang"
 	"emukp/traps"
 )
@@ -23,11 +24,17 @@ type handling struct {
 	env  *lang.Env
 	ret  int
 	done bool // a return action was met
+
+	ri        *kretprobes.Instance // of a return probe
+	returning bool                 // at the function's return
 }
 
 // handle runs a handler's actions and gives its value.
 func (r *runner) handle(c *kernel.CPU, regs traps.Regs, h *lang.Handler) int {
-	hd := &handling{r: r, c: c, regs: regs}
+	return r.runHandler(&handling{r: r, c: c, regs: regs}, h)
+}
+
+func (r *runner) runHandler(hd *handling, h *lang.Handler) int {
 	hd.env = r.env.In(hd)
 	hd.do(h.Actions)
 	return hd.ret
@@ -126,17 +133,24 @@ func (r *runner) setVar(name string, v starlark.Value) {
 
 // call calls a guest function with the values of its arguments.
 func (r *runner) call(c *kernel.CPU, op *lang.Call, env *lang.Env) (uint64, error) {
-	fn, err := r.address(&op.Fn)
+	fn, args, err := r.evalCall(op, env)
 	if err != nil {
 		return 0, err
 	}
-	args := make([]uint64, len(op.Args))
+	return c.Call(fn, args...)
+}
+
+func (r *runner) evalCall(op *lang.Call, env *lang.Env) (fn uint64, args []uint64, err error) {
+	if fn, err = r.address(&op.Fn); err != nil {
+		return 0, nil, err
+	}
+	args = make([]uint64, len(op.Args))
 	for i, e := range op.Args {
 		if args[i], err = word(e, env); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 	}
-	return c.Call(fn, args...)
+	return fn, args, nil
 }
 
 // word evaluates an expression that has to be a number.
@@ -165,6 +179,14 @@ func (hd *handling) set(op *lang.Set) error {
 		w, err := lang.Word(v)
 		if err != nil {
 			return at(a.Value.Pos, err)
+		}
+		if a.Data != nil {
+			b, err := hd.dataWord(*a.Data)
+			if err != nil {
+				return at(a.Pos, err)
+			}
+			binary.LittleEndian.PutUint64(b, w)
+			continue
 		}
 		f, ok := traps.FieldByName(a.Reg)
 		if !ok {

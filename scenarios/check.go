@@ -1,6 +1,8 @@
 package scenarios
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"emukp/emu/x86"
@@ -37,26 +39,31 @@ func (r *runner) unsupported(arch string) []error {
 	for _, s := range r.sc.Run {
 		ck.step(s)
 	}
+	ck.checkTasks(r.sc)
+	walkOps(r.sc, func(op lang.Op) { ck.oneKind(r.sc, op) })
 	ck.kernel(&r.sc.Kernel)
 	return ck.errs
 }
 
 func (ck *checker) probe(p *lang.Probe) {
-	if p.Kind != lang.KindKprobe {
+	switch p.Kind {
+	case lang.KindKprobe, lang.KindKretprobe:
+	case lang.KindJprobe:
+		if p.Entry == nil {
+			ck.fail(p.Pos, "a jprobe needs 'entry'", "")
+		}
+	default:
 		ck.notYet(p.Pos, string(p.Kind))
 		return
 	}
-	for _, h := range []*lang.Handler{p.Pre, p.Post, p.Fault} {
-		if h != nil && h.Guest != nil {
+	for _, h := range []*lang.Handler{p.Pre, p.Post, p.Fault, p.Entry, p.Handler} {
+		if h != nil && h.Guest != nil && p.Kind != lang.KindJprobe {
 			ck.notYet(h.Pos, "a handler that is a guest function")
 		}
 	}
 }
 
 func (ck *checker) step(s *lang.Step) {
-	if s.Task != "" {
-		ck.notYet(s.Pos, "task")
-	}
 	switch op := s.Do.(type) {
 	case *lang.Parallel:
 		for _, lane := range op.Steps {
@@ -64,38 +71,73 @@ func (ck *checker) step(s *lang.Step) {
 		}
 	case *lang.Module:
 		ck.notYet(op.Pos, op.Verb)
-	case *lang.Kill:
-		ck.notYet(op.Pos, "kill")
 	case *lang.Patch:
 		ck.notYet(op.Pos, "patch")
 	}
 }
 
-// featureNames are the protections that a scenario may choose.
-var featureNames = []string{"reentry_guard", "ctlblk"}
-
-func (ck *checker) kernel(k *lang.Kernel) {
-	if k.Model == "modern" {
-		ck.notYet(k.Pos, "model: modern")
+// oneKind: the plural calls of the kernel take probes of one kind.
+func (ck *checker) oneKind(sc *lang.Scenario, op lang.Op) {
+	po, ok := op.(*lang.ProbeOp)
+	if !ok || len(po.Probes) == 0 || po.Verb != "register" && po.Verb != "unregister" {
+		return
 	}
-	for _, f := range k.Features {
-		switch {
-		case f.Name == "reentry_guard" && f.Value != "":
-			ck.fail(f.Pos, "reentry_guard: expected true or false", "")
-		case f.Name == "ctlblk" && f.Value != "per-cpu":
-			ck.fail(f.Pos, "ctlblk: expected per-cpu", "other values are not supported yet")
-		case f.Name != "reentry_guard" && f.Name != "ctlblk":
-			hint := ""
-			if s := lang.Suggest(f.Name, featureNames); s != "" {
-				hint = "did you mean '" + s + "'?"
-			}
-			ck.fail(f.Pos, "unknown feature '"+f.Name+"'; expected "+strings.Join(featureNames, " or "), hint)
+	for _, name := range po.Probes[1:] {
+		first, other := sc.Probe(po.Probes[0].Value), sc.Probe(name.Value)
+		if first.Kind != other.Kind {
+			ck.fail(name.Pos, fmt.Sprintf("%s takes probes of one kind: %s is a %s, %s a %s", po.Verb, first.Name, first.Kind, other.Name, other.Kind), "")
+			return
 		}
 	}
 }
 
+// features are what a scenario may choose, and the words that each may be; none
+// are true and false.
+var features = []struct {
+	name  string
+	words []string
+}{
+	{"reentry_guard", nil},
+	{"ctlblk", []string{"per-cpu"}},
+	{"kretprobe_blacklist", nil},
+	{"trampoline", []string{"kprobe", "direct"}},
+}
+
+func (ck *checker) kernel(k *lang.Kernel) {
+	for _, f := range k.Features {
+		ck.feature(f)
+	}
+}
+
+func (ck *checker) feature(f *lang.Feature) {
+	var names []string
+	for _, known := range features {
+		names = append(names, known.name)
+		switch {
+		case known.name != f.Name:
+			continue
+		case known.words == nil && f.Value != "":
+			ck.fail(f.Pos, f.Name+": expected true or false", "")
+		case known.words != nil && !slices.Contains(known.words, f.Value):
+			ck.fail(f.Pos, f.Name+": expected "+strings.Join(known.words, " or "), "other values are not supported yet")
+		}
+		return
+	}
+	hint := ""
+	if s := lang.Suggest(f.Name, names); s != "" {
+		hint = "did you mean '" + s + "'?"
+	}
+	last := len(names) - 1
+	ck.fail(f.Pos, "unknown feature '"+f.Name+"'; expected "+strings.Join(names[:last], ", ")+" or "+names[last], hint)
+}
+
 func (r *runner) kprobesOptions() kprobes.Options {
-	var o kprobes.Options
+	o := kprobes.Options{Model: &kprobes.Classic}
+	for _, m := range kprobes.Models() {
+		if m.Name == r.sc.Kernel.Model {
+			o.Model = m
+		}
+	}
 	for _, f := range r.sc.Kernel.Features {
 		if f.Name == "reentry_guard" {
 			o.NoReentryGuard = !f.On
@@ -118,6 +160,11 @@ func (r *runner) checkPlaces() []error {
 			visit(&c.Fn)
 		}
 	})
+	for _, p := range r.sc.Probes {
+		if p.Entry != nil && p.Entry.Guest != nil {
+			visit(p.Entry.Guest)
+		}
+	}
 	for _, in := range r.sc.Inject {
 		if in.At == nil {
 			continue

@@ -41,6 +41,7 @@ type jsonFigures struct {
 	Place      string `json:"place"`
 	Hits       uint64 `json:"hits"`
 	NMissed    uint64 `json:"nmissed"`
+	MaxActive  int    `json:"maxactive,omitempty"`
 	Registered bool   `json:"registered"`
 	Enabled    bool   `json:"enabled"`
 	Gone       bool   `json:"gone"`
@@ -98,7 +99,7 @@ func (r *Result) WriteJSON(w io.Writer) error {
 		out.Expect = append(out.Expect, jsonExpect{e.Expr, e.OK, e.Actual, e.Line, e.Col})
 	}
 	for _, f := range r.Probes {
-		out.Probes = append(out.Probes, member{f.Name, jsonFigures{f.Kind, f.Place, f.Hits, f.NMissed,
+		out.Probes = append(out.Probes, member{f.Name, jsonFigures{f.Kind, f.Place, f.Hits, f.NMissed, f.MaxActive,
 			f.Registered, f.Enabled, f.Gone, f.Boosted, f.Optimized}})
 	}
 	for _, v := range r.Vars {

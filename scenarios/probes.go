@@ -7,14 +7,17 @@ import (
 	"emukp/emu/x86"
 	"emukp/kernel"
 	"emukp/kprobes"
+	"emukp/kretprobes"
 	"emukp/scenarios/lang"
 	"emukp/traps"
 )
 
-// A probe is a probe of the file and its kprobe.
+// A probe is a probe of the file and what the kernel has for it: one of the
+// pointers is not nil.
 type probe struct {
 	*lang.Probe
 	kp *kprobes.Kprobe
+	rp *kretprobes.Kretprobe
 }
 
 // registerAll makes the kprobes and registers those that are not manual.
@@ -27,7 +30,7 @@ func (r *runner) registerAll() []error {
 		if p.Manual {
 			continue
 		}
-		err := r.k.Do(0, func(c *kernel.CPU) error { return r.kp.Register(c, r.probes[p.Name].kp) })
+		err := r.k.Do(0, func(c *kernel.CPU) error { return r.register(c, []*probe{r.probes[p.Name]}, false) })
 		if err != nil {
 			errs = append(errs, probeError(p, err))
 		}
@@ -36,6 +39,12 @@ func (r *runner) registerAll() []error {
 }
 
 func (r *runner) newProbe(p *lang.Probe) *probe {
+	switch p.Kind {
+	case lang.KindJprobe:
+		return r.newJprobe(p)
+	case lang.KindKretprobe:
+		return r.newKretprobe(p)
+	}
 	kp := &kprobes.Kprobe{Symbol: p.At.Symbol, Offset: p.At.Offset, Addr: p.At.Addr, Label: p.Name}
 	if p.Disabled {
 		kp.Flags = kprobes.FlagDisabled
@@ -49,7 +58,24 @@ func (r *runner) newProbe(p *lang.Probe) *probe {
 	if h := p.Fault; h != nil {
 		kp.Fault = func(c *kernel.CPU, _ *kprobes.Kprobe, regs traps.Regs, _ x86.Vector) int { return r.handle(c, regs, h) }
 	}
-	return &probe{p, kp}
+	return &probe{Probe: p, kp: kp}
+}
+
+// newJprobe makes a jprobe; its entry is a guest function, or actions, whose
+// changes to registers and stack are undone.
+func (r *runner) newJprobe(p *lang.Probe) *probe {
+	jp := &kprobes.Jprobe{Kprobe: kprobes.Kprobe{Symbol: p.At.Symbol, Offset: p.At.Offset, Addr: p.At.Addr, Label: p.Name}}
+	if p.Disabled {
+		jp.Flags = kprobes.FlagDisabled
+	}
+	switch h := p.Entry; {
+	case h == nil:
+	case h.Guest != nil:
+		jp.Entry, _ = r.address(h.Guest) // checked: see checkPlaces
+	default:
+		jp.Args = func(c *kernel.CPU, regs traps.Regs, _ []uint64) { r.handle(c, regs, h) }
+	}
+	return &probe{Probe: p, kp: jp.Probe()}
 }
 
 // probeError puts a refusal into the file's terms.
@@ -69,32 +95,87 @@ func probeError(p *lang.Probe, err error) error {
 // probeOp registers, unregisters, enables or disables. The error is the
 // kernel's.
 func (r *runner) probeOp(c *kernel.CPU, op *lang.ProbeOp) error {
-	var list []*kprobes.Kprobe
+	var list []*probe
 	for _, name := range op.Probes {
-		list = append(list, r.probes[name.Value].kp)
+		list = append(list, r.probes[name.Value])
 	}
 	switch op.Verb {
 	case "register":
-		if op.Plural {
-			return r.kp.RegisterAll(c, list)
-		}
-		return r.kp.Register(c, list[0])
+		return r.register(c, list, op.Plural)
 	case "unregister":
-		r.kp.UnregisterAll(c, list)
+		r.unregister(c, list)
 		return nil
 	}
-	for _, kp := range list {
-		var err error
-		if op.Verb == "enable" {
-			err = r.kp.Enable(c, kp)
-		} else {
-			err = r.kp.Disable(c, kp)
-		}
-		if err != nil {
+	for _, p := range list {
+		if err := r.able(c, p, op.Verb == "enable"); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// register is the call for one probe or the plural call; the probes are of one
+// kind.
+func (r *runner) register(c *kernel.CPU, list []*probe, plural bool) error {
+	switch {
+	case len(list) > 0 && list[0].rp != nil && plural:
+		return r.krp.RegisterAll(c, kretprobesOf(list))
+	case len(list) > 0 && list[0].rp != nil:
+		return r.krp.Register(c, list[0].rp)
+	case plural:
+		err := r.kp.RegisterAll(c, kprobesOf(list))
+		if err != nil && !errors.Is(err, kernel.EBUSY) {
+			forgetAddresses(list) // of those that were registered and taken back
+		}
+		return err
+	}
+	return r.kp.Register(c, list[0].kp)
+}
+
+// unregister is void in the kernel.
+func (r *runner) unregister(c *kernel.CPU, list []*probe) {
+	if len(list) > 0 && list[0].rp != nil {
+		_ = r.krp.UnregisterAll(c, kretprobesOf(list))
+		return
+	}
+	_ = r.kp.UnregisterAll(c, kprobesOf(list))
+	forgetAddresses(list)
+}
+
+// forgetAddresses is what a module does with probes that it named by symbol
+// before it registers them again: 6.x takes a symbol or an address, not both.
+func forgetAddresses(list []*probe) {
+	for _, p := range list {
+		if !p.kp.Registered() && p.kp.Symbol != "" {
+			p.kp.Addr = 0
+		}
+	}
+}
+
+func (r *runner) able(c *kernel.CPU, p *probe, enable bool) error {
+	switch {
+	case p.rp != nil && enable:
+		return r.krp.Enable(c, p.rp)
+	case p.rp != nil:
+		return r.krp.Disable(c, p.rp)
+	case enable:
+		return r.kp.Enable(c, p.kp)
+	}
+	return r.kp.Disable(c, p.kp)
+}
+
+func kprobesOf(list []*probe) (out []*kprobes.Kprobe) {
+	for _, p := range list {
+		out = append(out, p.kp)
+	}
+	return out
+}
+
+func kretprobesOf(list []*probe) (out []*kretprobes.Kretprobe) {
+	for _, p := range list {
+		out = append(out, p.rp)
+	}
+	return out
 }
 
 // errnoOf is the value that a kernel function returns for an error.
@@ -110,11 +191,16 @@ func errnoOf(err error) int64 {
 }
 
 func (r *runner) figures(p *lang.Probe) Figures {
-	kp := r.probes[p.Name].kp
-	f := Figures{
-		Name: p.Name, Kind: string(p.Kind), Place: p.At.String(),
-		Hits: kp.Hits, NMissed: kp.NMissed, Registered: kp.Registered(), Enabled: kp.Enabled(),
-		Gone: kp.Flags&kprobes.FlagGone != 0,
+	f := Figures{Name: p.Name, Kind: string(p.Kind), Place: p.At.String()}
+	if rp := r.probes[p.Name].rp; rp != nil {
+		// As kprobe_profile of tracefs counts them: no instance was free, or the
+		// entry fell into another probe's hit.
+		f.Hits, f.NMissed, f.MaxActive = rp.Hits, rp.NMissed+rp.EntryMissed(), rp.MaxActive
+		f.Registered, f.Enabled = rp.Registered(), rp.Enabled()
+		return f
 	}
+	kp := r.probes[p.Name].kp
+	f.Hits, f.NMissed, f.Registered, f.Enabled = kp.Hits, kp.NMissed, kp.Registered(), kp.Enabled()
+	f.Gone = kp.Flags&kprobes.FlagGone != 0
 	return f
 }

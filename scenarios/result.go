@@ -4,6 +4,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"emukp/kernel"
+	"emukp/kprobes"
 	"emukp/scenarios/lang"
 )
 
@@ -55,6 +56,7 @@ type Figures struct {
 	Kind          string
 	Place         string // where it stands: symbol+offset
 	Hits, NMissed uint64
+	MaxActive     int // of a return probe
 	Registered    bool
 	Enabled       bool
 	Gone          bool
@@ -83,8 +85,9 @@ type Result struct {
 	Schedule []kernel.Choice // with Options.Record
 	Random   bool            // the schedule was drawn at random
 
-	trace *kernel.Trace
-	syms  *kernel.Kallsyms
+	trace  *kernel.Trace
+	syms   *kernel.Kallsyms
+	walked kprobes.Walks // transitions of the control blocks
 }
 
 // Failed are the expectations that did not hold.

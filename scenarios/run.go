@@ -13,6 +13,7 @@ import (
 	"emukp/kernel"
 	"emukp/kprobes"
 	"emukp/kprobes/insn"
+	"emukp/kretprobes"
 	"emukp/scenarios/lang"
 )
 
@@ -37,8 +38,10 @@ type runner struct {
 
 	k      *kernel.Kernel
 	kp     *kprobes.Subsystem
+	krp    *kretprobes.Subsystem
 	env    *lang.Env
 	probes map[string]*probe
+	tasks  map[string]*kernel.Thread
 	vars   map[string]starlark.Value
 	replay *kernel.Replay
 
@@ -89,7 +92,7 @@ func prepare(sc *lang.Scenario, arch string, opts Options) (*runner, []error) {
 	r := &runner{
 		sc: sc, opts: opts,
 		res:    &Result{Name: Title(sc), File: sc.Pos.File, Arch: arch, Random: sc.Schedule.Policy == "random"},
-		probes: map[string]*probe{}, vars: map[string]starlark.Value{},
+		probes: map[string]*probe{}, tasks: map[string]*kernel.Thread{}, vars: map[string]starlark.Value{},
 		breaks: map[uint64][]*breakpoint{}, away: map[uint64]*awayPage{},
 		frames: map[uint64]uint64{}, userPage: map[uint64]bool{},
 	}
@@ -139,6 +142,9 @@ func (r *runner) boot() error {
 	k.OnBreak = r.onBreak
 	k.AddPager(r.bringBack)
 	r.kp = kprobes.New(k, r.kprobesOptions())
+	if r.krp, err = kretprobes.New(k, r.kp, r.kretprobesOptions()); err != nil {
+		return fmt.Errorf("%s: %w", r.sc.Pos.File, err)
+	}
 	for _, name := range r.sc.Vars {
 		r.vars[name] = starlark.MakeInt(0)
 	}
@@ -265,6 +271,7 @@ func (r *runner) finish() {
 	r.res.Instructions = r.Instructions()
 	r.res.Schedule = r.k.ScheduleRecord()
 	r.res.trace, r.res.syms = &r.k.Trace, &r.k.Syms
+	r.res.walked = r.kp.Walked()
 	if r.replay != nil && r.replay.Err != nil {
 		r.res.Problems = append(r.res.Problems, r.replay.Err.Error())
 	}

@@ -16,6 +16,7 @@ type outcome struct {
 	done  bool
 	value starlark.Value // what it returned, nil for nothing
 	err   error          // an error code, or what the harness refused
+	task  *kernel.Thread // that runs the call; its value comes later
 }
 
 // step carries out one step. more is false when the run ends here; died when
@@ -50,6 +51,7 @@ func (r *runner) together(s *lang.Step, lanes []*lang.Step) (more, died bool) {
 	}
 	err := r.wait()
 	for i, lane := range lanes {
+		r.collect(lane, &outs[i])
 		if outs[i].done {
 			r.verify(lane, outs[i])
 		}
@@ -62,11 +64,17 @@ func (r *runner) perform(c *kernel.CPU, s *lang.Step) outcome {
 	out := outcome{done: true}
 	switch op := s.Do.(type) {
 	case *lang.Call:
+		if s.Task != "" {
+			out.task = r.startTask(c, s, op)
+			break
+		}
 		ret, err := r.call(c, op, r.env)
 		if err != nil {
 			r.abort(c, at(op.Fn.Pos, err))
 		}
 		out.value = starlark.MakeUint64(ret)
+	case *lang.Kill:
+		out.err = r.kill(c, op)
 	case *lang.ProbeOp:
 		out.err = r.probeOp(c, op)
 		out.value = starlark.MakeInt64(errnoOf(out.err))
@@ -104,6 +112,8 @@ func (r *runner) verify(s *lang.Step, out outcome) {
 	switch {
 	case err != nil:
 		e.Actual = err.Error()
+	case out.value == nil && out.err == nil:
+		e.Actual = "it has not returned: " + r.whereabouts(out.task)
 	default:
 		got, _ := lang.Word(out.value)
 		e.OK = lang.SameWord(want, got, r.arch.Bits)
@@ -143,6 +153,8 @@ func describe(s *lang.Step) string {
 		return op.Verb + " " + strings.Join(names, ", ")
 	case *lang.Map:
 		return fmt.Sprintf("%s %s", op.Verb, op.Addr.Src)
+	case *lang.Kill:
+		return "kill " + op.Task
 	case *lang.Parallel:
 		return "parallel"
 	case *lang.NMI:

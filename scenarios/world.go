@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -29,6 +30,8 @@ func (r *runner) Figure(name, field string) (starlark.Value, bool) {
 		return starlark.MakeUint64(f.Hits), true
 	case "nmissed":
 		return starlark.MakeUint64(f.NMissed), true
+	case "maxactive":
+		return starlark.MakeInt(f.MaxActive), true
 	case "registered":
 		return starlark.Bool(f.Registered), true
 	case "enabled":
@@ -102,7 +105,7 @@ func langEvent(ev *kernel.Event) lang.Event {
 // aboutProbe says whether an event's name is a probe's.
 func aboutProbe(k kernel.EventKind) bool {
 	switch k {
-	case kernel.EvHit, kernel.EvPre, kernel.EvPost, kernel.EvMiss, kernel.EvFault:
+	case kernel.EvHit, kernel.EvPre, kernel.EvPost, kernel.EvMiss, kernel.EvFault, kernel.EvReturn:
 		return true
 	}
 	return false
@@ -170,7 +173,26 @@ func (hd *handling) Arg(i int) (uint64, error) {
 }
 
 // Retval is there at a function's return only.
-func (hd *handling) Retval() (uint64, bool) { return 0, false }
+func (hd *handling) Retval() (uint64, bool) { return hd.regs.ReturnValue(), hd.returning }
+
+// Data is a word of a return probe's private data.
+func (hd *handling) Data(i int) (uint64, error) {
+	b, err := hd.dataWord(i)
+	if err != nil {
+		return 0, err
+	}
+	return binary.LittleEndian.Uint64(b), nil
+}
+
+func (hd *handling) dataWord(i int) ([]byte, error) {
+	switch {
+	case hd.ri == nil:
+		return nil, errors.New("private data is there in the handlers of a kretprobe only")
+	case i < 0 || 8*i+8 > len(hd.ri.Data):
+		return nil, fmt.Errorf("private(%d): the probe has %d bytes of data: see data_size", i, len(hd.ri.Data))
+	}
+	return hd.ri.Data[8*i : 8*i+8], nil
+}
 
 // CPU is the CPU that runs the handler.
 func (hd *handling) CPU() int { return hd.c.ID }

@@ -261,11 +261,12 @@ func (*Kill) op()     {}
 func (*Patch) op()    {}
 func (*Check) op()    {}
 
-// An Assign is one pair of `set:`; exactly one of Reg and Var is not empty.
+// An Assign is one pair of `set:`; exactly one of Reg, Var and Data is given.
 type Assign struct {
 	Pos
 	Reg   string // a pt_regs name
 	Var   string
+	Data  *int // word of a return probe's private data
 	Value *Expr
 }
 

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 
@@ -37,6 +38,17 @@ func (g *globals) predeclare() {
 			return nil, err
 		}
 		return g.argument(i)
+	})
+	d["private"] = function("private", func(v starlark.Value) (starlark.Value, error) {
+		i, err := starlark.AsInt32(v)
+		if err != nil {
+			return nil, err
+		}
+		if g.current == nil {
+			return nil, errors.New("there is private data in handlers only")
+		}
+		w, err := g.current.Data(i)
+		return starlark.MakeUint64(w), err
 	})
 	d["events"] = starlark.NewBuiltin("events", g.events)
 	d["range"] = starlark.NewBuiltin("range", boundedRange)

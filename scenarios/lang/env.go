@@ -37,6 +37,7 @@ type HandlerScope interface {
 	Registers
 	Arg(i int) (uint64, error)
 	Retval() (uint64, bool) // false but at a function's return
+	Data(i int) (uint64, error)
 	CPU() int
 	Task() string
 }

@@ -73,9 +73,10 @@ func (h fakeHandler) Arg(i int) (uint64, error) {
 	}
 	return uint64(i) * 10, nil
 }
-func (h fakeHandler) Retval() (uint64, bool) { return 1<<64 - 22, h.returning }
-func (h fakeHandler) CPU() int               { return 1 }
-func (h fakeHandler) Task() string           { return "init" }
+func (h fakeHandler) Retval() (uint64, bool)     { return 1<<64 - 22, h.returning }
+func (h fakeHandler) Data(i int) (uint64, error) { return uint64(100 + i), nil }
+func (h fakeHandler) CPU() int                   { return 1 }
+func (h fakeHandler) Task() string               { return "init" }
 
 func testEnv() (*Env, *fakeWorld) {
 	w := &fakeWorld{vars: map[string]starlark.Value{"x": starlark.MakeInt(3)}, trace: "a probe hit"}

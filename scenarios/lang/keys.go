@@ -131,7 +131,7 @@ var keyTable = []Key{
 
 	{Name: "log", Where: "action", Type: "text with ${expr}", Meaning: "adds a line to the log"},
 	{Name: "count", Where: "action", Type: "variable", Meaning: "adds one to vars.VAR"},
-	{Name: "set", Where: "action", Type: "mapping", Meaning: "sets regs.NAME and vars.NAME"},
+	{Name: "set", Where: "action", Type: "mapping", Meaning: "sets regs.NAME, vars.NAME, and for a return probe retval and private.N"},
 	{Name: "return", Where: "action", Type: "expression", Meaning: "ends the handler with this value"},
 	{Name: "call", Where: "action", Type: "fn(args)", Meaning: "calls a guest function inside the handler", With: words("into")},
 	{Name: "read_user", Where: "action", Type: "mapping", Meaning: "copy_from_user_inatomic"},

@@ -29,6 +29,9 @@ func (p *parser) target(key *node, a *Assign, scope scope) {
 	case space == "vars" && isIdent(name):
 		a.Var = name
 		p.setVar(name)
+	case key.text == "retval" && scope == inReturn:
+		a.Reg = "ax"
+	case space == "private" && scope != inTop && dataWord(name, a):
 	case space == "regs" && scope == inTop:
 		p.fail(key.pos, "", "registers are set in handlers only; expected vars.NAME")
 	case space == "regs" && slices.Contains(regNames, name):
@@ -38,6 +41,17 @@ func (p *parser) target(key *node, a *Assign, scope scope) {
 	default:
 		p.expected(key, didYouMean(key.text, []string{"vars." + key.text, "regs." + key.text}), "regs.NAME or vars.NAME")
 	}
+}
+
+// dataWord reads the N of private.N: a word of a return probe's private data.
+func dataWord(name string, a *Assign) bool {
+	n, err := strconv.ParseUint(name, 10, 16)
+	if err != nil {
+		return false
+	}
+	word := int(n)
+	a.Data = &word
+	return true
 }
 
 func (p *parser) memoryOp(n *node, key string, scope scope) Op {

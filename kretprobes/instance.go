@@ -1,0 +1,94 @@
+package kretprobes
+
+// An Instance is struct kretprobe_instance: one call whose return is probed.
+// It knows the task and not the stack address, "which gives us all we need"
+// to find it again (the post).
+type Instance struct {
+	Task    uint64 // the task_struct that made the call
+	RetAddr uint64 // what stood on the stack: the caller, or the trampoline
+	Data    []byte // the probe's own, DataSize bytes; kept from entry to return
+
+	rp    *Kretprobe // nil when the probe was removed meanwhile
+	next  *Instance  // in its task's list, or among the free ones
+	frame uint64     // where RetAddr stood; for stack traces alone
+}
+
+// Probe is the instance's probe, nil when it was removed meanwhile.
+func (ri *Instance) Probe() *Kretprobe { return ri.rp }
+
+// tableBits is KPROBE_HASH_BITS.
+const (
+	tableBits = 6
+	tableSize = 1 << tableBits
+)
+
+// bucket is hash_ptr (include/linux/hash.h 2.6.21). Tasks that share a bucket
+// share a list.
+func bucket(task uint64) uint64 {
+	const goldenRatioPrime = 0x9e37fffffffc0001
+	return task * goldenRatioPrime >> (64 - tableBits)
+}
+
+// add is add_rp_inst: newest first.
+func (s *Subsystem) add(ri *Instance) {
+	head := &s.table[bucket(ri.Task)]
+	ri.next = *head
+	*head = ri
+	s.used++
+}
+
+// newest is the last instance of a task. Each step looks it up anew: while a
+// handler runs, other tasks come and go in the same list.
+func (s *Subsystem) newest(task uint64) *Instance {
+	return of(task, s.table[bucket(task)])
+}
+
+// of is the first instance of a task from one on.
+func of(task uint64, ri *Instance) *Instance {
+	for ri != nil && ri.Task != task {
+		ri = ri.next
+	}
+	return ri
+}
+
+// recycle is recycle_rp_inst: the instance leaves its list and is free again;
+// that of a removed probe is forgotten.
+func (s *Subsystem) recycle(ri *Instance) {
+	for p := &s.table[bucket(ri.Task)]; *p != nil; p = &(*p).next {
+		if *p == ri {
+			*p = ri.next
+			s.used--
+			ri.giveBack()
+			return
+		}
+	}
+}
+
+func (ri *Instance) giveBack() {
+	if ri.rp != nil {
+		ri.next = ri.rp.free
+		ri.rp.free = ri
+	}
+}
+
+// allocate makes all instances that the probe will ever use: a hit allocates
+// nothing.
+func (rp *Kretprobe) allocate() {
+	rp.all = make([]Instance, rp.MaxActive)
+	data := make([]byte, rp.MaxActive*rp.DataSize)
+	rp.free = nil
+	for i := len(rp.all) - 1; i >= 0; i-- {
+		ri := &rp.all[i]
+		ri.rp = rp
+		ri.Data = data[i*rp.DataSize : (i+1)*rp.DataSize : (i+1)*rp.DataSize]
+		ri.giveBack()
+	}
+}
+
+// release is free_rp_inst: those in flight lose their probe.
+func (rp *Kretprobe) release() {
+	for i := range rp.all {
+		rp.all[i].rp = nil
+	}
+	rp.all, rp.free = nil, nil
+}
