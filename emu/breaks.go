@@ -1,6 +1,10 @@
 package emu
 
-import "emukp/emu/x86"
+import (
+	"fmt"
+
+	"emukp/emu/x86"
+)
 
 // AddBreak makes Run stop with ExitBreak before the instruction at addr, each
 // time the CPU comes to it. The exit sets RFLAGS.RF, and with RF set the
@@ -53,11 +57,13 @@ func (v *VCPU) retranslate(addr uint64) error {
 	return nil
 }
 
-// A hostInsn is an instruction whose result would come from the host: RDTSC
-// reads its clock, RDRAND and RDSEED its random numbers.
+// A hostInsn is an instruction that must not reach the engine: RDTSC reads the
+// host's clock, RDRAND and RDSEED its random numbers, a control register would
+// change paging behind the machine's back, and DR7 crashes the engine.
 type hostInsn struct {
-	op  hostOpcode
-	len int
+	op       hostOpcode
+	len      int
+	reg, num byte // MOV to a control register: from, to
 }
 
 type hostOpcode uint8
@@ -67,6 +73,8 @@ const (
 	opRDTSC
 	opRDTSCP
 	opRDRAND
+	opMovCR // MOV to a control register
+	opMovDR // MOV to a debug register
 )
 
 func hostOp(in *x86.Insn) hostOpcode {
@@ -78,6 +86,10 @@ func hostOp(in *x86.Insn) hostOpcode {
 		return opRDTSC
 	case in.Opcode == 0x01 && in.ModRM == 0xf9:
 		return opRDTSCP
+	case in.Opcode == 0x22 && (in.Reg() == 0 || in.Reg() == 3 || in.Reg() == 4):
+		return opMovCR
+	case in.Opcode == 0x23:
+		return opMovDR
 	case in.Opcode == 0xc7 && in.Mod() == 3 && in.RegField() >= 6 && in.Rep != 0xf3: // f3: RDPID
 		return opRDRAND
 	}
@@ -141,11 +153,20 @@ func (v *VCPU) emulate() (x *Exit, done bool) {
 	if v.CPL() != 0 {
 		return nil, false // CR4.TSD: #GP, and the kernel decides
 	}
-	now := v.m.Instructions()
-	v.SetReg(x86.RAX, now&0xffffffff)
-	v.SetReg(x86.RDX, now>>32)
-	if h.op == opRDTSCP {
-		v.SetReg(x86.RCX, uint64(v.ID))
+	switch h.op {
+	case opMovCR:
+		if err := v.movCR(h); err != nil {
+			v.exit = Exit{Kind: ExitUnsupported, Err: err}
+			return &v.exit, true
+		}
+	case opMovDR: // there are none, and the engine's own crash it
+	default:
+		now := v.m.Instructions()
+		v.SetReg(x86.RAX, now&0xffffffff)
+		v.SetReg(x86.RDX, now>>32)
+		if h.op == opRDTSCP {
+			v.SetReg(x86.RCX, uint64(v.ID))
+		}
 	}
 	st.RIP += uint64(h.len)
 	st.Insns++
@@ -155,4 +176,18 @@ func (v *VCPU) emulate() (x *Exit, done bool) {
 	}
 	v.exit = Exit{Kind: ExitException, Vector: x86.DB}
 	return &v.exit, true
+}
+
+// movCR is MOV to a control register. The page tables and paging itself are the
+// machine's, since aliases have to follow (window.go): what it can't follow is
+// an error. Reloading CR3 flushes the TLB.
+func (v *VCPU) movCR(h hostInsn) error {
+	val := v.Reg(x86.Reg(h.reg))
+	cr0, cr3, cr4 := v.Controls()
+	now := map[byte]uint64{0: cr0, 3: cr3, 4: cr4}
+	if old := now[h.num]; val != old {
+		return fmt.Errorf("MOV to CR%d of %#x (it is %#x): paging is the machine's here, and does not follow the guest", h.num, val, old)
+	}
+	v.tlbStale = true
+	return nil
 }

@@ -104,7 +104,7 @@ func (v *VCPU) scan(k blockKey) (block, error) {
 			break // the engine ends a block at what it can't decode
 		}
 		if op := hostOp(&in); op != opNone {
-			if err := v.breakAtHostInsn(k.at+uint64(off), st.NewAddr+uint64(off), hostInsn{op, in.Len}); err != nil {
+			if err := v.breakAtHostInsn(k.at+uint64(off), st.NewAddr+uint64(off), hostInsn{op, in.Len, in.RM() | in.Ext&x86.ExtB<<3, in.Reg()}); err != nil {
 				return b, err
 			}
 		}

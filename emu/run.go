@@ -1,6 +1,8 @@
 package emu
 
 import (
+	"fmt"
+
 	"emukp/emu/unicorn"
 	"emukp/emu/x86"
 )
@@ -110,8 +112,9 @@ func (v *VCPU) after() *Exit {
 	case unicorn.ExitBreak:
 		return v.atBreak()
 	case unicorn.ExitNewBlock:
-		if err := v.learn(); err != nil {
-			return v.fail("%w", err)
+		if err := v.learn(); err != nil { // the tables that the engine remembers are gone
+			v.exit = Exit{Kind: ExitUnsupported, Err: fmt.Errorf("page tables were changed behind the machine's back: %w", err)}
+			return &v.exit
 		}
 		return nil
 	case unicorn.ExitSyscall:

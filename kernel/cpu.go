@@ -37,6 +37,10 @@ type CPU struct {
 	depth   int // of traps being handled in Go
 	preempt int // kprobes' own preempt count, over and above the guest's
 	quiet   uint64
+
+	deliveredAt uint64 // instructions at the last delivery, and how many
+	deliveries  int    // followed without another instruction
+
 	nmis    uint64
 	ipis    []ipiCall
 	bounces []uint64 // one page for each depth, see uaccess.go

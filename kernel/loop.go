@@ -80,6 +80,8 @@ func (c *CPU) loop(until uint64) {
 			c.syscallInsn()
 		case emu.ExitBus:
 			c.Die(c.oops(fmt.Sprintf("bus error: %#x is mapped to no RAM", x.Addr), nil))
+		case emu.ExitUnsupported:
+			c.Die(c.oops("unsupported by this machine: "+x.Err.Error(), nil))
 		default:
 			c.Die(x.Err)
 		}
@@ -143,12 +145,30 @@ func (c *CPU) deliver(x *emu.Exit) {
 	if err != nil {
 		c.Die(c.shutdown(err))
 	}
+	c.checkProgress(vec, ip)
 	if c.K.Trace.Enabled {
 		kind := EvTrap
 		if vec == x86.NMI {
 			kind = EvNMI
 		}
 		c.K.Trace.Emit(c, Event{Kind: kind, Vector: vec, IP: ip, Arg: ev.Code})
+	}
+}
+
+// maxDeliveries is how many exceptions may be delivered one after another
+// without an instruction in between.
+const maxDeliveries = 1000
+
+// checkProgress ends a guest whose handlers can't run: each delivery raises
+// the next one, and no instruction is ever counted.
+func (c *CPU) checkProgress(vec x86.Vector, ip uint64) {
+	if c.V.St.Insns != c.deliveredAt {
+		c.deliveredAt, c.deliveries = c.V.St.Insns, 0
+		return
+	}
+	if c.deliveries++; c.deliveries >= maxDeliveries {
+		c.Die(c.oops(fmt.Sprintf("stuck: %d exceptions in a row without an instruction, the last %s from %s: their handlers can't run",
+			c.deliveries, vec, c.K.Syms.Name(ip)), nil))
 	}
 }
 

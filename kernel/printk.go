@@ -2,23 +2,43 @@ package kernel
 
 import "strings"
 
-// Printk adds text to the log; lines end at newlines. A level prefix (\001N)
-// is dropped.
+// maxLogLine is the longest line of the log in bytes (LOG_LINE_MAX); a longer
+// one is cut into several.
+const maxLogLine = 1024
+
+// Printk adds text to the log; lines end at newlines, or when the CPUs' work
+// is done. A level prefix (\001N) is dropped.
 func (c *CPU) Printk(text string) {
-	k := c.K
 	if len(text) > 1 && text[0] == 1 {
 		text = text[2:]
 	}
-	k.logPart += text
 	for {
-		line, rest, ok := strings.Cut(k.logPart, "\n")
+		line, rest, ok := strings.Cut(text, "\n")
+		c.K.logPart += line
+		for len(c.K.logPart) > maxLogLine {
+			c.logLine(c.K.logPart[:maxLogLine])
+			c.K.logPart = c.K.logPart[maxLogLine:]
+		}
 		if !ok {
 			return
 		}
-		k.logPart = rest
-		k.Log = append(k.Log, line)
-		if k.Trace.Enabled {
-			k.Trace.Emit(c, Event{Kind: EvLog, Name: line})
-		}
+		c.logLine(c.K.logPart)
+		c.K.logPart, text = "", rest
+	}
+}
+
+func (c *CPU) logLine(line string) {
+	c.K.Log = append(c.K.Log, line)
+	if c.K.Trace.Enabled {
+		c.K.Trace.Emit(c, Event{Kind: EvLog, Name: line})
+	}
+}
+
+// flushLog ends a line that printk left open.
+func (k *Kernel) flushLog() {
+	if k.logPart != "" {
+		part := k.logPart
+		k.logPart = ""
+		k.CPUs[0].logLine(part)
 	}
 }

@@ -82,6 +82,7 @@ func (k *Kernel) Wait() error {
 		k.abandon()
 	}
 	k.runRCU()
+	k.flushLog()
 	return first
 }
 
@@ -171,6 +172,7 @@ func (k *Kernel) where() []string {
 // giveUp ends all work after an error of the whole machine.
 func (k *Kernel) giveUp(err error) error {
 	k.abandon()
+	k.flushLog()
 	return err
 }
 

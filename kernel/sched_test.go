@@ -2,10 +2,12 @@ package kernel_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"emukp/emu"
 	"emukp/kernel"
 )
 
@@ -196,4 +198,62 @@ func TestInjectionIsExact(t *testing.T) {
 		}
 		k.Close()
 	}
+}
+
+// What a guest does to the processor that this machine has not, or that would
+// stop it for good, ends with a reason.
+func TestHostileGuests(t *testing.T) {
+	for _, c := range []struct {
+		name, code string // runs with rdi = arg
+		arg        uint64
+		want       string
+	}{
+		{"page tables of its own", "\x0f\x22\xdf\xc3", 0x1_0000_0000, "MOV to CR3 of 0x100000000"},
+		{"paging off", "\x0f\x22\xc7\xc3", 0x11, "MOV to CR0 of 0x11"},
+		{"no PAE", "\x0f\x22\xe7\xc3", 0, "MOV to CR4 of 0x0"},
+		{"a hardware breakpoint", "\x0f\x23\xff\xc3", 0x401, ""},
+		{"reload of CR3", "\x0f\x20\xd8\x0f\x22\xd8\xc3", 0, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := boot(t, kernel.Config{Budget: 1_000_000})
+			fn, _ := k.Syms.Lookup("do_nothing")
+			err := k.Do(0, func(cpu *kernel.CPU) error {
+				require.NoError(t, cpu.V.Poke(fn, []byte(c.code)))
+				require.NoError(t, cpu.V.FlushCode(fn, 16))
+				_, err := cpu.Call(fn, c.arg)
+				return err
+			})
+			if c.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+// When no handler can be fetched, deliveries go on for ever without an
+// instruction: no budget of instructions would end that.
+func TestNoProgress(t *testing.T) {
+	k := boot(t, kernel.Config{Budget: 1_000_000})
+	require.EqualValues(t, 3, call(t, k, 0, "do_add", 1, 2))
+	text := k.Image().Segments[0]
+	require.NoError(t, k.M.KernelSpace().Protect(text.Addr, (text.MemSize+4095)&^4095, emu.ProtRead))
+	add, _ := k.Syms.Lookup("do_add")
+	err := k.Do(0, func(c *kernel.CPU) error { _, err := c.Call(add, 1, 2); return err })
+	require.ErrorContains(t, err, "exceptions in a row without an instruction")
+}
+
+// printk without a newline: long lines are cut, the last one is not lost.
+func TestPrintkWithoutNewline(t *testing.T) {
+	k := boot(t, kernel.Config{})
+	require.NoError(t, k.Do(0, func(c *kernel.CPU) error {
+		c.Printk(strings.Repeat("x", 2500))
+		c.Printk("\001" + "6end\nopen")
+		return nil
+	}))
+	require.Len(t, k.Log, 4)
+	require.Len(t, k.Log[0], 1024)
+	require.True(t, strings.HasSuffix(k.Log[2], "xend"))
+	require.Equal(t, "open", k.Log[3])
 }
