@@ -15,7 +15,7 @@ func TestRun(t *testing.T) {
 	r, err := Run(context.Background(), Options{Rounds: 1})
 	require.NoError(t, err)
 	for _, name := range []string{"raw_sort", "machine_sort", "idle_sort", "two_cpus_sort", "raw_hash", "idle_hash",
-		"int3_step_raw", "kprobe_hit", "kprobe_hit_modern", "jprobe_hit", "boot_1", "boot_4", "memory_per_cpu"} {
+		"int3_step_raw", "kprobe_hit", "kprobe_hit_modern", "jprobe_hit", "kretprobe", "kretprobe_direct", "boot_1", "boot_4", "memory_per_cpu"} {
 		f, ok := r.Get(name)
 		require.True(t, ok, name)
 		require.Greater(t, f.Value, 0.0, name)

@@ -8,6 +8,8 @@ import (
 	"emukp/emu/x86"
 	"emukp/kernel"
 	"emukp/kprobes"
+	"emukp/kretprobes"
+	"emukp/traps"
 )
 
 // hitsPerRun is how many hits are timed together.
@@ -32,10 +34,24 @@ var hitBenches = []hitBench{
 	{loop: "bench_calls", model: &kprobes.Classic},
 	{name: "jprobe_hit", what: "one jprobe hit: a guest entry that only calls jprobe_return, and the step",
 		loop: "bench_calls", model: &kprobes.Classic, register: registerJprobe},
+	{name: "kretprobe", what: "one call with a return probe: the entry's hit and step, the trampoline's hit; a Go handler",
+		loop: "bench_calls", model: &kprobes.Classic, register: registerReturn(kretprobes.ByKprobe)},
+	{name: "kretprobe_direct", what: "the same with the direct trampoline: no trap at the return",
+		loop: "bench_calls", model: &kprobes.Classic, register: registerReturn(kretprobes.Direct)},
 }
 
 func registerSite(c *kernel.CPU, g *guest) error {
 	return g.s.Register(c, &kprobes.Kprobe{Symbol: "bench_site", Pre: nothing})
+}
+
+func registerReturn(style kretprobes.Style) func(*kernel.CPU, *guest) error {
+	return func(c *kernel.CPU, g *guest) error {
+		s, err := kretprobes.NewOn(c, g.s, kretprobes.Options{Trampoline: &style})
+		if err != nil {
+			return err
+		}
+		return s.Register(c, &kretprobes.Kretprobe{Symbol: "bench_fn", Handler: func(*kernel.CPU, *kretprobes.Instance, traps.Regs) int { return 0 }})
+	}
 }
 
 func registerJprobe(c *kernel.CPU, g *guest) error {

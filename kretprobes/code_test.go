@@ -87,3 +87,32 @@ func TestChangePair(t *testing.T) {
 		require.EqualValues(r.t, 5006, r.call(0, "use_pair", 10, 20))
 	})
 }
+
+// A frame that is left without a return: the list of the task does not know.
+// One probe on the outer function is right all the same; with one on the inner
+// function the return goes astray, and only the modern model notices.
+func TestLongjmp(t *testing.T) {
+	eachStyle(t, kernel.Config{Budget: 100_000}, func(r *rig) {
+		r.load(r.t.(*testing.T), "longjmp.c", "c")
+		require.EqualValues(r.t, 42, r.call(0, "thrower", 42))
+		outer := &kretprobes.Kretprobe{Symbol: "thrower", MaxActive: 4}
+		inner := &kretprobes.Kretprobe{Symbol: "throw", MaxActive: 4}
+		r.register(outer)
+		require.EqualValues(r.t, 42, r.call(0, "thrower", 42))
+		r.register(inner)
+		err := r.k.Do(0, func(c *kernel.CPU) error {
+			ret, err := c.Call(r.sym("thrower"), 42)
+			require.NotEqualValues(r.t, 42, ret)
+			return err
+		})
+		require.Error(r.t, err)
+		if r.model == &kretprobes.Modern {
+			require.Contains(r.t, r.k.Log[0], "WARNING: kretprobes: task emukp/0 returns from the frame at")
+			require.Zero(r.t, inner.Hits)
+		} else {
+			require.Empty(r.t, r.k.Log)
+			require.EqualValues(r.t, 1, inner.Hits)
+		}
+		r.whole(outer, inner)
+	})
+}

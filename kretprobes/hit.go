@@ -53,8 +53,11 @@ func (s *Subsystem) returned(c *kernel.CPU, regs traps.Regs) uint64 {
 			regs.SetIP(orig)
 		}
 	}
+	astray := s.model.VerifyFrame && s.astray(c, task, regs)
 	for ri := s.newest(task); ri != nil; ri = s.newest(task) {
-		s.handle(c, ri, regs)
+		if !astray {
+			s.handle(c, ri, regs)
+		}
 		ret := ri.RetAddr
 		s.recycle(ri)
 		if ret != s.trampoline {
@@ -64,6 +67,18 @@ func (s *Subsystem) returned(c *kernel.CPU, regs traps.Regs) uint64 {
 	c.Die(c.Bug(fmt.Sprintf("kretprobes: task %s (%d) returned to %s, but has no return probe instance: nobody knows where it came from",
 		c.Current().Comm, c.Current().PID, s.k.Syms.Name(s.trampoline))))
 	return 0
+}
+
+// astray warns when the newest call of the task is not the one that returns: a
+// frame was left without a return, as longjmp does.
+func (s *Subsystem) astray(c *kernel.CPU, task uint64, regs traps.Regs) bool {
+	ri := s.newest(task)
+	if ri == nil || ri.frame == regs.SP()-8 {
+		return false
+	}
+	c.Printk(fmt.Sprintf("WARNING: kretprobes: task %s returns from the frame at %#x, but its last probed call was at %#x\n",
+		c.Current().Comm, regs.SP()-8, ri.frame))
+	return true
 }
 
 func (s *Subsystem) handle(c *kernel.CPU, ri *Instance, regs traps.Regs) {
@@ -121,7 +136,7 @@ func (s *Subsystem) flushTask(c *kernel.CPU, task uint64) {
 }
 
 // archInit finds the trampoline and puts the kprobe on it.
-func (s *Subsystem) archInit() error {
+func (s *Subsystem) archInit(c *kernel.CPU) error {
 	name := "kretprobe_trampoline"
 	if s.style == Direct {
 		name = "arch_rethook_trampoline"
@@ -136,7 +151,7 @@ func (s *Subsystem) archInit() error {
 		return nil
 	}
 	s.probe = kprobes.Kprobe{Symbol: name, Label: name, Pre: s.trampolineHandler}
-	return s.k.Do(0, func(c *kernel.CPU) error { return s.kp.RegisterTrampoline(c, &s.probe) })
+	return s.kp.RegisterTrampoline(c, &s.probe)
 }
 
 // trampolineHandler is the trampoline's pre-handler. It returns 1: ip has

@@ -1,8 +1,8 @@
 package kretprobes
 
 // An Instance is struct kretprobe_instance: one call whose return is probed.
-// It knows the task and not the stack address, "which gives us all we need"
-// to find it again (the post).
+// It knows the task and not the stack address: "This gives us all we need" to
+// find it again (the post).
 type Instance struct {
 	Task    uint64 // the task_struct that made the call
 	RetAddr uint64 // what stood on the stack: the caller, or the trampoline
@@ -10,7 +10,7 @@ type Instance struct {
 
 	rp    *Kretprobe // nil when the probe was removed meanwhile
 	next  *Instance  // in its task's list, or among the free ones
-	frame uint64     // where RetAddr stood; for stack traces alone
+	frame uint64     // where RetAddr stood: for stack traces, and Model.VerifyFrame
 }
 
 // Probe is the instance's probe, nil when it was removed meanwhile.

@@ -120,7 +120,17 @@ type Subsystem struct {
 // New starts return probes on a kernel: the part of init_kprobes that is
 // arch_init. The trampoline's own kprobe is registered here, before anyone
 // else's; then no work may be under way on CPU 0.
-func New(k *kernel.Kernel, kp *kprobes.Subsystem, opts Options) (*Subsystem, error) {
+func New(k *kernel.Kernel, kp *kprobes.Subsystem, opts Options) (s *Subsystem, err error) {
+	derr := k.Do(0, func(c *kernel.CPU) error {
+		s, err = NewOn(c, kp, opts)
+		return nil
+	})
+	return s, errors.Join(err, derr)
+}
+
+// NewOn is New for code that runs on a CPU.
+func NewOn(c *kernel.CPU, kp *kprobes.Subsystem, opts Options) (*Subsystem, error) {
+	k := c.K
 	if opts.Model == nil {
 		opts.Model = &Classic
 	}
@@ -128,7 +138,7 @@ func New(k *kernel.Kernel, kp *kprobes.Subsystem, opts Options) (*Subsystem, err
 	if opts.Trampoline != nil {
 		s.style = *opts.Trampoline
 	}
-	if err := s.archInit(); err != nil {
+	if err := s.archInit(c); err != nil {
 		return nil, fmt.Errorf("kretprobes: %w", err)
 	}
 	k.OnTaskExit = append(k.OnTaskExit, s.flushTask)

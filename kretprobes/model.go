@@ -36,6 +36,9 @@ type Model struct {
 	// HandlerSeesCaller: in a return handler regs->ip is the address that the
 	// function returns to; before, it is the trampoline's.
 	HandlerSeesCaller bool
+	// VerifyFrame: an instance that was made for another place of the stack is
+	// warned of, and no handler is called (rethook_trampoline_handler, 6.1).
+	VerifyFrame bool
 }
 
 // Classic is Linux 2.6.21.
@@ -51,4 +54,5 @@ var Modern = Model{
 	Trampoline:        Direct,
 	DefaultMaxActive:  func(cpus int) int { return max(10, 2*cpus) },
 	HandlerSeesCaller: true,
+	VerifyFrame:       true,
 }

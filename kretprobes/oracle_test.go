@@ -41,7 +41,7 @@ func newOracle(t *testing.T) *oracle {
 	_, err = k.LoadModule("oracle", im)
 	require.NoError(t, err)
 	kp.AddBlacklist(im.Blacklist())
-	return &oracle{rig: &rig{t, k, kp, s}}
+	return &oracle{rig: &rig{t, k, kp, s, &kretprobes.Modern}}
 }
 
 // asmSource makes a source of the log's for this guest's headers. Functions

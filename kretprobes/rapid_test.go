@@ -50,8 +50,8 @@ type world struct {
 	keys   uint64
 }
 
-func newWorld(t *testing.T, cpus int, style kretprobes.Style) *world {
-	w := &world{rig: newRig(t, kernel.Config{CPUs: cpus, Policy: kernel.NewRandom(1, 25), Budget: 1_000_000}, styled(style)), cpus: cpus}
+func newWorld(t *testing.T, cpus int, opts kretprobes.Options) *world {
+	w := &world{rig: newRig(t, kernel.Config{CPUs: cpus, Policy: kernel.NewRandom(1, 25), Budget: 1_000_000}, opts), cpus: cpus}
 	square := w.sym("square")
 	w.k.Traps.Chain.Register(&traps.Notifier{Name: "test", Call: func(tr *traps.Trap) traps.Verdict {
 		if tr.Die == traps.DieNMI {
@@ -291,10 +291,11 @@ func TestSequences(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		cpus := rapid.IntRange(1, 4).Draw(rt, "cpus")
 		style := rapid.SampledFrom(styles).Draw(rt, "trampoline")
-		key := fmt.Sprint(cpus, style)
+		model := rapid.SampledFrom(models).Draw(rt, "model")
+		key := fmt.Sprint(cpus, style, model.Name)
 		w := worlds[key]
 		if w == nil || w.broken {
-			w = newWorld(t, cpus, style)
+			w = newWorld(t, cpus, kretprobes.Options{Model: model, Trampoline: &style})
 			worlds[key] = w
 		}
 		w.k.SetPolicy(kernel.NewRandom(rapid.Uint64().Draw(rt, "seed"), 25))
