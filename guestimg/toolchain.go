@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -38,7 +39,7 @@ func (e *BuildError) Unwrap() error { return e.Err }
 // Options choose the compiler.
 type Options struct {
 	CC      string        // "" is cc
-	Timeout time.Duration // for the whole build; 0 is a minute
+	Timeout time.Duration // for the whole build; 0 is 20 seconds
 }
 
 // cflags are the kernel's (arch/x86/Makefile): a red zone would not survive
@@ -93,7 +94,7 @@ func newWorkshop(ctx context.Context, archName string, o Options) (*workshop, er
 		o.CC = "cc"
 	}
 	if o.Timeout <= 0 {
-		o.Timeout = time.Minute
+		o.Timeout = 20 * time.Second
 	}
 	path, err := exec.LookPath(o.CC)
 	if err != nil {
@@ -102,7 +103,7 @@ func newWorkshop(ctx context.Context, archName string, o Options) (*workshop, er
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "emukp-cc-")
+	dir, err := makeDir()
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +133,9 @@ func (w *workshop) furnish(archName string) error {
 func (w *workshop) close() {
 	w.cancel()
 	_ = os.RemoveAll(w.dir)
+	open.Lock()
+	delete(open.dirs, w.dir)
+	open.Unlock()
 }
 
 func (w *workshop) write(name string, data []byte) error {
@@ -142,22 +146,96 @@ func (w *workshop) write(name string, data []byte) error {
 	return os.WriteFile(path, data, 0o666)
 }
 
+// limited runs its arguments with limits on files (in units of 512 bytes),
+// seconds of CPU and KiB of memory, where the shell knows them and they are not
+// lower already: the code is anybody's, and #include "/dev/zero" is C.
+const limited = `for l in "-f 262144" "-t 20" "-v 4194304"; do (ulimit $l) 2>/dev/null && ulimit $l; done; exec "$@"`
+
+// await runs a command; RemoveWorkshops may end it.
+func (w *workshop) await(cmd *exec.Cmd) error {
+	open.Lock()
+	if open.closed {
+		open.Unlock()
+		return context.Canceled
+	}
+	err := cmd.Start()
+	if err == nil {
+		open.dirs[w.dir] = cmd.Process.Pid
+	}
+	open.Unlock()
+	if err != nil {
+		return err
+	}
+	err = cmd.Wait()
+	open.Lock()
+	if _, ok := open.dirs[w.dir]; ok {
+		open.dirs[w.dir] = 0
+	}
+	open.Unlock()
+	return err
+}
+
+// open are the workshops there are, and the process groups at work in them.
+var open = struct {
+	sync.Mutex
+	dirs   map[string]int
+	closed bool
+}{dirs: map[string]int{}}
+
+func makeDir() (string, error) {
+	open.Lock()
+	defer open.Unlock()
+	if open.closed {
+		return "", context.Canceled
+	}
+	dir, err := os.MkdirTemp("", "emukp-cc-")
+	if err == nil {
+		open.dirs[dir] = 0
+	}
+	return dir, err
+}
+
+// RemoveWorkshops ends all compilers and removes their directories, for a
+// program that is about to exit without waiting. No build works after it.
+func RemoveWorkshops() {
+	open.Lock()
+	defer open.Unlock()
+	open.closed = true
+	for dir, pid := range open.dirs {
+		if pid > 0 {
+			_ = syscall.Kill(-pid, syscall.SIGKILL)
+		}
+		_ = os.RemoveAll(dir)
+	}
+}
+
+// maxOutput is how much of a compiler's output is kept.
+const maxOutput = 256 << 10
+
+// capped keeps the beginning of what is written to it.
+type capped struct{ kept bytes.Buffer }
+
+func (c *capped) Write(p []byte) (int, error) {
+	_, _ = c.kept.Write(p[:min(len(p), maxOutput-c.kept.Len())])
+	return len(p), nil
+}
+
 // run starts the compiler driver in the workshop; tool names the step. The
 // whole process group goes when the time is up: cc1 is a child of cc.
 func (w *workshop) run(tool string, args ...string) (string, error) {
-	cmd := exec.CommandContext(w.ctx, w.cc, args...)
+	cmd := exec.CommandContext(w.ctx, "/bin/sh", append([]string{"-c", limited, "sh", w.cc}, args...)...)
 	cmd.Dir = w.dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TMPDIR="+w.dir, "SOURCE_DATE_EPOCH=0", "PWD="+w.dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
-	var out bytes.Buffer
+	var out capped
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
+	err := w.await(cmd)
 	if ctxErr := w.ctx.Err(); err != nil && ctxErr != nil {
 		err = fmt.Errorf("stopped: %w", ctxErr)
 	}
-	text := strings.ReplaceAll(out.String(), w.dir+"/", "")
+	text := strings.ReplaceAll(out.kept.String(), w.dir+"/", "")
 	if err != nil {
 		return text, &BuildError{Tool: tool, Output: text, Err: err}
 	}

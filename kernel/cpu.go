@@ -103,9 +103,11 @@ func (c *CPU) runWork() error {
 
 // ended cleans up after the work or the idle loop.
 func (c *CPU) ended(err error) {
-	c.depth, c.preempt, c.waiting, c.halted, c.idling = 0, 0, nil, false, false
+	c.depth, c.waiting, c.halted, c.idling = 0, nil, false, false
 	c.work = nil
 	if err != nil {
+		c.preempt = 0
+		c.setWord(c.K.off.cpuPreempt, 0)
 		for _, reset := range c.K.Resets {
 			reset(c)
 		}

@@ -125,7 +125,7 @@ func (c *CPU) checkReturn(until uint64) {
 // halt parks the CPU until an interrupt; true ends the idle loop.
 func (c *CPU) halt(until uint64) bool {
 	for !c.V.Interruptible() {
-		if until == idleReturn {
+		if until == idleReturn && c.CurrentTask() == c.idle.Addr {
 			return true
 		}
 		c.halted = true

@@ -48,6 +48,8 @@ func (c *CPU) oopsTrap(t *traps.Trap) *Oops {
 	ip := t.Regs.IP()
 	var title string
 	switch {
+	case t.Vector == x86.PF && stackGuard(t.CR2):
+		title = fmt.Sprintf("BUG: kernel stack overflow (page fault) at %016x", t.CR2)
 	case t.Vector == x86.PF:
 		title = "BUG: unable to handle kernel " + faultKind(t.CR2) + fmt.Sprintf(" at %016x", t.CR2)
 		if t.Code&x86.PFFetch != 0 && t.Code&x86.PFProt != 0 {

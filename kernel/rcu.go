@@ -60,12 +60,17 @@ func (k *Kernel) runRCU() {
 }
 
 // PreemptDisable keeps grace periods from ending while a CPU is between two
-// traps of one probe hit.
-func (c *CPU) PreemptDisable() { c.preempt++ }
+// traps of one probe hit, and the guest from switching tasks there: it counts
+// in the guest's preempt_count as well.
+func (c *CPU) PreemptDisable() {
+	c.preempt++
+	c.setWord(c.K.off.cpuPreempt, c.word(c.K.off.cpuPreempt)+1)
+}
 
 // PreemptEnable undoes one PreemptDisable.
 func (c *CPU) PreemptEnable() {
 	c.preempt--
+	c.setWord(c.K.off.cpuPreempt, c.word(c.K.off.cpuPreempt)-1)
 	if c.preempt == 0 && c.depth <= 1 {
 		c.quiet++
 	}

@@ -56,12 +56,18 @@ type Event struct {
 type Trace struct {
 	Enabled bool
 	Events  []Event
+	Limit   int    // of events, 0 is none; those after them are
+	Dropped uint64 // dropped and counted here
 	k       *Kernel
 }
 
 // Emit adds an event of a CPU. Callers on hot paths look at Enabled first.
 func (t *Trace) Emit(c *CPU, ev Event) {
 	if !t.Enabled {
+		return
+	}
+	if t.Limit > 0 && len(t.Events) >= t.Limit {
+		t.Dropped++
 		return
 	}
 	ev.Time = t.k.M.Now()

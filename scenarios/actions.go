@@ -173,6 +173,9 @@ func (hd *handling) set(op *lang.Set) error {
 			return err
 		}
 		if a.Var != "" {
+			if err := lang.FitsVar(v); err != nil {
+				return at(a.Value.Pos, err)
+			}
 			hd.r.vars[a.Var] = v
 			continue
 		}

@@ -81,12 +81,12 @@ func sourcesOf(code *lang.Code, read func(string) ([]byte, error)) ([]guestimg.S
 // inlineC is C text with its line and columns as they are in the file.
 func inlineC(t *lang.Text) guestimg.Source {
 	head := plainCode + "\n"
-	line := t.Pos.Line - 1
-	if line < 1 {
-		head += fmt.Sprintf("#line %d %q\n", t.Pos.Line, t.Pos.File)
-		line = 1
+	file, line := t.Pos.File, t.Pos.Line-1
+	if line < 1 { // no line before it: the file that cc would quote is not the user's
+		head += fmt.Sprintf("#line %d %q\n", t.Pos.Line, file)
+		file, line = "guest.c", 1
 	}
-	return guestimg.Source{Name: "guest.c", Lang: "c", Text: append([]byte(head), indented(t)...), File: t.Pos.File, Line: line}
+	return guestimg.Source{Name: "guest.c", Lang: "c", Text: append([]byte(head), indented(t)...), File: file, Line: line}
 }
 
 // indented gives the lines of a block scalar their indentation back, so that

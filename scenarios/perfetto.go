@@ -90,6 +90,10 @@ func (p *perfetto) scenario(pid int, r *Result) {
 		out.Args = ordered{{"at", r.syms.Name(ev.IP)}, {"task", ev.Comm}, {"arg", ev.Arg}}
 		p.event(out)
 	}
+	if note := r.dropped(); note != "" {
+		last := events[len(events)-1].Time
+		p.event(chromeEvent{Name: note, Phase: "i", Time: micros(last), PID: pid, Scope: "p"})
+	}
 }
 
 func eventTitle(ev *kernel.Event) string {

@@ -83,8 +83,11 @@ func (r *runner) perform(c *kernel.CPU, s *lang.Step) outcome {
 	case *lang.Set:
 		for _, a := range op.Assigns {
 			v, err := a.Value.Eval(r.env)
+			if err == nil {
+				err = lang.FitsVar(v)
+			}
 			if err != nil {
-				r.abort(c, err)
+				r.abort(c, at(a.Value.Pos, err))
 			}
 			r.vars[a.Var] = v
 		}
@@ -109,6 +112,11 @@ func (r *runner) verify(s *lang.Step, out outcome) {
 	}
 	e := Expect{Pos: s.Returns.Pos, Expr: describe(s) + " returns " + s.Returns.Src}
 	want, err := s.Returns.Eval(r.env)
+	if err == nil {
+		if _, wrong := lang.Word(want); wrong != nil {
+			err = at(s.Returns.Pos, fmt.Errorf("returns: nothing can ever return this: %w", wrong))
+		}
+	}
 	switch {
 	case err != nil:
 		e.Actual = err.Error()
@@ -159,6 +167,16 @@ func describe(s *lang.Step) string {
 		return "parallel"
 	case *lang.NMI:
 		return fmt.Sprintf("nmi %d", op.CPU)
+	case *lang.IPI:
+		return fmt.Sprintf("ipi %d", op.CPU)
+	case *lang.Spin:
+		return fmt.Sprintf("spin %d", op.N)
+	case *lang.Log:
+		return "log: " + op.Text.Src
+	case *lang.Count:
+		return "count " + op.Var
+	case *lang.Set:
+		return "set"
 	}
 	return "the step"
 }

@@ -29,15 +29,19 @@ type textWriter struct {
 
 func (t *textWriter) printf(format string, args ...any) {
 	if t.err == nil {
-		_, t.err = fmt.Fprintf(t.w, format, args...)
+		_, t.err = fmt.Fprintf(t.w, format, visibleArgs(args)...)
 	}
 }
 
-func (t *textWriter) paint(code, s string) string {
+// painted is text that is fit for a terminal already.
+type painted string
+
+func (t *textWriter) paint(code, s string) painted {
+	s = Visible(s)
 	if !t.o.Color {
-		return s
+		return painted(s)
 	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
+	return painted("\x1b[" + code + "m" + s + "\x1b[0m")
 }
 
 var words = map[Status]struct{ text, color string }{
@@ -48,7 +52,7 @@ var words = map[Status]struct{ text, color string }{
 func (r *Result) WriteText(w io.Writer, o TextOptions) error {
 	t := &textWriter{w: w, o: o}
 	word := words[r.Status]
-	t.printf("%s %s (%s, %s)\n", t.paint(word.color, word.text), r.Name, r.Arch, plural(r.Instructions, "instruction"))
+	t.printf("%s %s (%s, %s)\n", t.paint(word.color, word.text), oneLine(r.Name), r.Arch, plural(r.Instructions, "instruction"))
 	for _, p := range r.Problems {
 		t.printf("    %s\n", strings.ReplaceAll(p, "\n", "\n    "))
 	}
@@ -72,7 +76,7 @@ func (r *Result) WriteText(w io.Writer, o TextOptions) error {
 
 func (t *textWriter) details(r *Result) {
 	for _, f := range r.Probes {
-		t.printf("    %s %s at %s: %s, %d missed%s\n", f.Kind, f.Name, f.Place, plural(f.Hits, "hit"), f.NMissed, f.state())
+		t.printf("    %s %s at %s: %s, %d missed%s\n", f.Kind, oneLine(f.Name), oneLine(f.Place), plural(f.Hits, "hit"), f.NMissed, f.state())
 	}
 	for _, v := range r.Vars {
 		t.printf("    vars.%s = %s\n", v.Name, lang.FormatValue(v.Value))

@@ -28,7 +28,18 @@ func (r *Result) TraceTail(n int) []string {
 	for i := max(0, len(events)-n); i < len(events); i++ {
 		out = append(out, r.trace.Line(&events[i]))
 	}
+	if note := r.dropped(); note != "" {
+		out = append(out, "# "+note)
+	}
 	return out
+}
+
+// dropped says how many events are missing at the trace's end; "" for none.
+func (r *Result) dropped() string {
+	if r.trace == nil || r.trace.Dropped == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the trace ends here: only its first %d events were kept, %d more were dropped", len(r.trace.Events), r.trace.Dropped)
 }
 
 func (r *Result) events() []kernel.Event {
@@ -48,7 +59,7 @@ func WriteTraces(w io.Writer, format TraceFormat, results []*Result) error {
 	}
 	for _, r := range results {
 		if len(results) > 1 {
-			if _, err := fmt.Fprintf(w, "# scenario: %s (%s)\n", r.Name, r.Arch); err != nil {
+			if _, err := fmt.Fprintf(w, "# scenario: %s (%s)\n", Visible(oneLine(r.Name)), r.Arch); err != nil {
 				return err
 			}
 		}
@@ -56,7 +67,12 @@ func WriteTraces(w io.Writer, format TraceFormat, results []*Result) error {
 			return err
 		}
 		for i := range r.events() {
-			if _, err := fmt.Fprintln(w, r.trace.Line(&r.trace.Events[i])); err != nil {
+			if _, err := fmt.Fprintln(w, Visible(r.trace.Line(&r.trace.Events[i]))); err != nil {
+				return err
+			}
+		}
+		if note := r.dropped(); note != "" {
+			if _, err := fmt.Fprintln(w, "# "+note); err != nil {
 				return err
 			}
 		}
@@ -117,6 +133,32 @@ func writeJSONTraces(w io.Writer, results []*Result) error {
 				return err
 			}
 		}
+		if err := r.writeDropped(w, len(results) > 1); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// writeDropped is the last object of a trace that is not whole.
+func (r *Result) writeDropped(w io.Writer, named bool) error {
+	if r.dropped() == "" {
+		return nil
+	}
+	note := struct {
+		Scenario string `json:"scenario,omitempty"`
+		Arch     string `json:"arch,omitempty"`
+		Kind     string `json:"kind"`
+		Count    uint64 `json:"count"`
+		Text     string `json:"text"`
+	}{Kind: "dropped", Count: r.trace.Dropped, Text: r.dropped()}
+	if named {
+		note.Scenario, note.Arch = r.Name, r.Arch
+	}
+	b, err := marshal(note)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
 }

@@ -111,6 +111,14 @@ func aboutProbe(k kernel.EventKind) bool {
 	return false
 }
 
+// TraceWhole is an error when events were dropped.
+func (r *runner) TraceWhole() error {
+	if n := r.k.Trace.Dropped; n > 0 {
+		return fmt.Errorf("the trace is not whole: only its first %d events were kept, %d more were dropped", len(r.k.Trace.Events), n)
+	}
+	return nil
+}
+
 // TraceText is the trace in ftrace's format, without its head.
 func (r *runner) TraceText() string { return r.k.Trace.Text() }
 

@@ -39,7 +39,7 @@ func checkAction(ctx context.Context, c *cli.Command) error {
 	jobs, bad := plan(sources, "", scenarios.Options{Context: ctx, Builder: scenarios.NewBuilder()})
 	bad = append(bad, checkAll(ctx, jobs, runtime.NumCPU())...)
 	for _, p := range problems(bad) {
-		fmt.Fprintln(c.Root().ErrWriter, p)
+		fmt.Fprintln(c.Root().ErrWriter, scenarios.Visible(p))
 	}
 	switch {
 	case ctx.Err() != nil:

@@ -15,6 +15,8 @@ import (
 // A job is one scenario on one architecture.
 type job struct {
 	arg  string // what the command line calls the scenario
+	path string // of its file, if it has one
+	sum  string // of its text
 	sc   *lang.Scenario
 	arch string
 	opts scenarios.Options
@@ -33,7 +35,7 @@ func plan(sources []source, arch string, opts scenarios.Options) (jobs []job, ba
 		o.ReadFile = src.read
 		for _, a := range sc.Archs {
 			if arch == "" || a == arch {
-				jobs = append(jobs, job{src.arg, sc, a, o})
+				jobs = append(jobs, job{src.arg, src.path, sum(src.text), sc, a, o})
 			}
 		}
 	}

@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
+	"emukp/guestimg"
 	"emukp/scenarios"
 	"emukp/scenarios/lang"
 )
@@ -32,11 +34,20 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	defer stop()
 	context.AfterFunc(ctx, func() { // the engine may be stuck in C
 		time.Sleep(patience)
+		guestimg.RemoveWorkshops()
 		os.Exit(scenarios.ExitInterrupted)
 	})
+	var out *watchedFile
+	if f, ok := stdout.(*os.File); ok {
+		out = &watchedFile{File: f}
+		stdout = out
+	}
 	app := newApp()
 	app.Reader, app.Writer, app.ErrWriter = stdin, stdout, stderr
 	err := app.Run(ctx, args)
+	if err == nil && out != nil {
+		err = out.err
+	}
 	var exit exitCode
 	switch {
 	case err == nil:
@@ -44,9 +55,27 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	case errors.As(err, &exit):
 		return int(exit)
 	}
-	fmt.Fprintf(stderr, "emukp: %v\n", err)
+	fmt.Fprintf(stderr, "emukp: %s\n", scenarios.Visible(err.Error()))
 	return scenarios.ExitInvalid
 }
+
+// A watchedFile keeps its first error, for the writers that do not: a page of
+// help that nobody gets is an error too.
+type watchedFile struct {
+	*os.File
+	err error
+}
+
+func (f *watchedFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	if f.err == nil {
+		f.err = err
+	}
+	return n, err
+}
+
+// WriteString is not the file's own, which would go past Write.
+func (f *watchedFile) WriteString(s string) (int, error) { return f.Write([]byte(s)) }
 
 // patience is how long an interrupted run may take to end by itself.
 const patience = 5 * time.Second
@@ -82,6 +111,7 @@ func newApp() *cli.Command {
 			checkCommand(),
 			listCommand(),
 			showCommand(),
+			symbolsCommand(),
 			benchCommand(),
 			versionCommand(),
 			helpCommand(),
@@ -90,7 +120,7 @@ func newApp() *cli.Command {
 			if !c.Args().Present() {
 				return cli.ShowRootCommandHelp(c)
 			}
-			return unknown("command", c.Args().First(), commandNames(c))
+			return unknown("command", c.Args().First(), commandNames(c), "emukp --help")
 		},
 	}
 	silence(app)
@@ -110,7 +140,7 @@ func helpCommand() *cli.Command {
 			}
 			name := c.Args().First()
 			if c.Root().Command(name) == nil {
-				return unknown("command", name, commandNames(c.Root()))
+				return unknown("command", name, commandNames(c.Root()), "emukp --help")
 			}
 			return cli.ShowCommandHelp(ctx, c.Root(), name)
 		},
@@ -124,19 +154,28 @@ func silence(c *cli.Command) {
 }
 
 func usageError(c *cli.Command, err error) error {
+	page := "emukp --help"
+	if c.Name != "emukp" {
+		page = "emukp " + c.Name + " --help"
+	}
 	name, found := strings.CutPrefix(err.Error(), "flag provided but not defined: ")
 	if !found {
-		return fmt.Errorf("%w (try 'emukp %s --help')", err, c.Name)
+		text := wrongValue.ReplaceAllString(err.Error(), "option '$2': '$1' is no value for it")
+		return fmt.Errorf("%s (try '%s')", text, page)
 	}
 	var names []string
 	for _, f := range c.VisibleFlags() {
 		names = append(names, f.Names()...)
 	}
-	return unknown("option", strings.TrimLeft(name, "-"), names)
+	return unknown("option", strings.TrimLeft(name, "-"), names, page)
 }
 
-func unknown(what, name string, names []string) error {
-	hint := "; see 'emukp --help'"
+// wrongValue is how the library says that an option's value can't be read,
+// with the error of package strconv at the end.
+var wrongValue = regexp.MustCompile(`(?s)^invalid (?:boolean )?value "(.*?)" for (?:flag )?-?(\S+): .*$`)
+
+func unknown(what, name string, names []string, page string) error {
+	hint := "; see '" + page + "'"
 	if s := lang.Suggest(name, names); s != "" {
 		hint = fmt.Sprintf("; did you mean '%s'?", s)
 	}

@@ -16,6 +16,7 @@ import (
 type output struct {
 	c       *cli.Command
 	results []*scenarios.Result
+	last    job       // of the last of them
 	text    io.Writer // results
 	errs    io.Writer
 	opts    scenarios.TextOptions
@@ -76,7 +77,7 @@ const maxAgain = 5_000_000
 
 // result prints one result; they come in order.
 func (o *output) result(j job, r *scenarios.Result) {
-	o.results = append(o.results, r)
+	o.results, o.last = append(o.results, r), j
 	switch {
 	case o.c.Bool("json"):
 		o.keep(r.WriteJSON(o.text))
@@ -93,7 +94,7 @@ func (o *output) result(j job, r *scenarios.Result) {
 	}
 	if r.Status == scenarios.Invalid {
 		for _, p := range r.Problems {
-			fmt.Fprintln(o.errs, p)
+			fmt.Fprintln(o.errs, scenarios.Visible(p))
 		}
 	}
 }
@@ -101,7 +102,7 @@ func (o *output) result(j job, r *scenarios.Result) {
 // refuse reports files that are wrong, and that nothing was run.
 func (o *output) refuse(bad []*scenarios.Result) error {
 	for _, p := range problems(bad) {
-		fmt.Fprintln(o.errs, p)
+		fmt.Fprintln(o.errs, scenarios.Visible(p))
 	}
 	for _, r := range bad {
 		if o.c.Bool("json") {
@@ -131,7 +132,7 @@ func (o *output) end(ctx context.Context) error {
 	}
 	if w := o.files["record"]; w != nil && len(o.results) == 1 {
 		r := o.results[0]
-		o.keep(json.NewEncoder(w).Encode(record{r.Name, r.Arch, r.Schedule}))
+		o.keep(json.NewEncoder(w).Encode(newRecord(o.last, r.Schedule)))
 	}
 	for flag, f := range o.files {
 		if err := f.Close(); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 	"github.com/urfave/cli/v3"
 	"golang.org/x/term"
 
-	"emukp/kernel"
 	"emukp/scenarios"
 )
 
@@ -58,16 +56,23 @@ func runAction(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	opts, err := runOptions(ctx, c)
-	if err != nil {
+	opts := runOptions(ctx, c)
+	files := outputFiles(c)
+	if err := files.clash(sources); err != nil {
 		return err
 	}
 	out := newOutput(c)
 	jobs, bad := plan(sources, c.String("arch"), opts)
+	if err := files.clashCode(jobs); err != nil {
+		return err
+	}
 	if len(bad) > 0 {
 		return out.refuse(bad)
 	}
 	if err := checkJobs(c, jobs); err != nil {
+		return err
+	}
+	if err := replay(c, jobs); err != nil {
 		return err
 	}
 	if len(jobs) > 1 {
@@ -93,6 +98,11 @@ func checkFlags(c *cli.Command) error {
 	} {
 		if v := c.String(f.name); !slices.Contains(f.allowed, v) {
 			return fmt.Errorf("--%s %s: expected one of %s", f.name, v, strings.TrimSpace(strings.Join(f.allowed, " ")))
+		}
+	}
+	for _, f := range []string{"trace", "record", "replay", "junit"} {
+		if c.IsSet(f) && c.String(f) == "" {
+			return fmt.Errorf("--%s: expected a file's name, got nothing", f)
 		}
 	}
 	switch {
@@ -135,41 +145,13 @@ func checkJobs(c *cli.Command, jobs []job) error {
 	return nil
 }
 
-func runOptions(ctx context.Context, c *cli.Command) (scenarios.Options, error) {
-	o := scenarios.Options{Context: ctx, Builder: scenarios.NewBuilder(), Trace: c.String("trace") != "", Record: c.String("record") != ""}
-	if name := c.String("replay"); name != "" {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return o, fmt.Errorf("--replay: %w", err)
-		}
-		if o.Replay, err = readRecord(data); err != nil {
-			return o, fmt.Errorf("--replay: %s: %w", name, err)
-		}
-	}
-	return o, nil
-}
-
-// A record is the file of --record.
-type record struct {
-	Name    string          `json:"name"`
-	Arch    string          `json:"arch"`
-	Choices []kernel.Choice `json:"choices"`
-}
-
-func readRecord(data []byte) ([]kernel.Choice, error) {
-	var r record
-	if err := json.Unmarshal(data, &r); err != nil {
-		return nil, fmt.Errorf("not a recorded schedule: %w", err)
-	}
-	if len(r.Choices) == 0 {
-		return nil, errors.New("not a recorded schedule: no choices in it")
-	}
-	return r.Choices, nil
+func runOptions(ctx context.Context, c *cli.Command) scenarios.Options {
+	return scenarios.Options{Context: ctx, Builder: scenarios.NewBuilder(), Trace: c.String("trace") != "", Record: c.String("record") != ""}
 }
 
 // useColor: NO_COLOR is https://no-color.org.
 func useColor(when string, w io.Writer) bool {
-	f, isFile := w.(*os.File)
+	f, isFile := w.(interface{ Fd() uintptr })
 	switch {
 	case when != "auto":
 		return when == "always"

@@ -17,6 +17,7 @@ import (
 type source struct {
 	arg  string // what names it on the command line
 	file string
+	path string // of a real file
 	text []byte
 	read func(string) ([]byte, error) // files beside it
 	err  error
@@ -64,7 +65,7 @@ func fromStdin(stdin io.Reader) source {
 
 // fromFile reads one byte more than a scenario may have: enough to refuse it.
 func fromFile(name string) source {
-	src := source{arg: name, file: filepath.ToSlash(name), read: besides(filepath.Dir(name))}
+	src := source{arg: name, file: filepath.ToSlash(name), path: name, read: besides(filepath.Dir(name))}
 	f, err := os.Open(name)
 	if err != nil {
 		src.err = err

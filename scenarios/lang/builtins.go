@@ -12,6 +12,7 @@ import (
 const maxRange = 100_000
 
 func (g *globals) predeclare() {
+	g.predeclareGuards()
 	d := g.names
 	d["vars"] = &attrs{"vars", "", g.variable, nil}
 	d["regs"] = &attrs{"regs", "", g.handlerReg, regNames}
@@ -151,6 +152,9 @@ func hexOf(v starlark.Value) (starlark.Value, error) {
 func (g *globals) events(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	kind := ""
 	if err := starlark.UnpackArgs("events", args, kwargs, "kind?", &kind); err != nil {
+		return nil, err
+	}
+	if err := g.world.TraceWhole(); err != nil {
 		return nil, err
 	}
 	list := g.world.Events(kind)

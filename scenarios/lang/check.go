@@ -56,6 +56,17 @@ func (p *parser) checkNames() {
 	for _, e := range p.exprs {
 		p.checkExpr(e)
 	}
+	p.checkBehindCrash()
+}
+
+// checkBehindCrash: the guest is gone after a step that says how it crashes.
+func (p *parser) checkBehindCrash() {
+	for i, s := range p.sc.Run {
+		if s.Crashes != nil && i+1 < len(p.sc.Run) {
+			p.fail(p.sc.Run[i+1].Pos, "what must be true afterwards goes into expect", "this step would never run: the step before it ends in a crash")
+			return
+		}
+	}
 }
 
 func (p *parser) checkModule(ref *node) {

@@ -21,6 +21,7 @@ type World interface {
 	ReadString(addr uint64) (string, error)
 	Events(kind string) []Event // every kind for ""
 	TraceText() string
+	TraceWhole() error // why Events and TraceText can't be relied on
 	Log() []string
 	Instructions() uint64
 	NumCPU() int
@@ -69,6 +70,7 @@ type globals struct {
 	names    starlark.StringDict
 	compiled map[*Expr]*starlark.Function
 	current  HandlerScope
+	spent    int // memory that the evaluation has taken
 }
 
 // NewEnv makes the Env of a run's top level. The probes' names come from the
@@ -90,10 +92,20 @@ func (env *Env) In(h HandlerScope) *Env { return &Env{globals: env.globals, scop
 // Eval computes the expression's value. Its error is an *Error with the place
 // in the expression where it went wrong.
 func (e *Expr) Eval(env *Env) (starlark.Value, error) {
+	v, err := e.eval(env)
+	if err == nil && !fits(v, maxValue) {
+		return nil, &Error{Pos: e.Pos, Msg: fmt.Sprintf("the expression's value is larger than %d bytes", maxValue)}
+	}
+	return v, err
+}
+
+// eval is Eval without the bound on the value's size.
+func (e *Expr) eval(env *Env) (starlark.Value, error) {
 	fn, err := env.function(e)
 	if err != nil {
 		return nil, &Error{Pos: e.Pos, Msg: err.Error()}
 	}
+	env.spent = 0
 	outer := env.current
 	env.current = env.scope
 	defer func() { env.current = outer }()
@@ -113,7 +125,7 @@ func (g *globals) function(e *Expr) (*starlark.Function, error) {
 	if fn := g.compiled[e]; fn != nil {
 		return fn, nil
 	}
-	fn, err := starlark.ExprFuncOptions(exprOptions(), "", e.Src, g.names)
+	fn, err := g.guarded(e.Src)
 	if err == nil {
 		g.compiled[e] = fn
 	}
@@ -128,6 +140,9 @@ func (g *globals) refresh(e *Expr) error {
 		}
 		switch name {
 		case "trace":
+			if err := g.world.TraceWhole(); err != nil {
+				return err
+			}
 			g.names[name] = starlark.String(g.world.TraceText())
 		case "log":
 			g.names[name] = stringList(g.world.Log())

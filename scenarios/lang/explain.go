@@ -74,7 +74,7 @@ func (x *explainer) eval(n syntax.Expr) (starlark.Value, error) {
 		return nil, err
 	}
 	defer delete(x.env.compiled, sub) // it is made anew each time
-	return sub.Eval(x.env)
+	return sub.eval(x.env)
 }
 
 // say adds "SRC is VALUE" unless SRC is a constant.

@@ -75,6 +75,9 @@ func newExpr(where place, text string, scope scope) (*Expr, *Error) {
 		return nil, e.syntaxError(err)
 	}
 	e.tree = tree
+	if fn := lambdaIn(tree); fn != nil {
+		return nil, &Error{Pos: e.place(fn.Lambda), Msg: "bad expression: expressions have no 'lambda': what a function calls has no bound on its memory"}
+	}
 	every := func(string) bool { return true }
 	if _, err := resolve.ExprOptions(exprOptions(), tree, every, every); err != nil {
 		return nil, e.syntaxError(err)
@@ -89,6 +92,17 @@ func newExpr(where place, text string, scope scope) (*Expr, *Error) {
 
 // exprOptions: no while, no recursion, so that every evaluation ends.
 func exprOptions() *syntax.FileOptions { return &syntax.FileOptions{} }
+
+// lambdaIn finds a function in an expression; nil when there is none.
+func lambdaIn(tree syntax.Expr) (found *syntax.LambdaExpr) {
+	syntax.Walk(tree, func(n syntax.Node) bool {
+		if fn, ok := n.(*syntax.LambdaExpr); ok && found == nil {
+			found = fn
+		}
+		return found == nil
+	})
+	return found
+}
 
 // globals visits the names that the expression does not bind itself.
 func (e *Expr) globals(visit func(*syntax.Ident)) {

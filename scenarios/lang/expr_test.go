@@ -52,6 +52,7 @@ func (w *fakeWorld) Events(kind string) []Event {
 	}
 	return out
 }
+func (w *fakeWorld) TraceWhole() error       { return nil }
 func (w *fakeWorld) TraceText() string       { return w.trace }
 func (w *fakeWorld) Log() []string           { return []string{"one", "two"} }
 func (w *fakeWorld) Instructions() uint64    { return 12345 }
@@ -130,7 +131,6 @@ instructions == 12345
 hex(255) == "0xff" and hex(0xffffffff81000000) == "0xffffffff81000000"
 any([x > 1 for x in range(3)]) and sorted([2, 1]) == [1, 2]
 0xffffffff81000000 + 0xffffffff81000000 > 1 << 64
-(lambda x: x + 1)(1) == 2
 `
 
 func TestExprTruths(t *testing.T) {
@@ -164,7 +164,6 @@ s64("x")                     | 4: s64: expected a number, got string
 [x for x in range(100000) for y in range(100000)] | the expression takes more than
 list(range(1000000))         | range: 1000000 numbers are too many
 events("nmi")[0].nope        | 17: event has no .nope
-(lambda f: f(f))(lambda f: f(f)) | function lambda called recursively
 `
 
 func TestExprFailures(t *testing.T) {
@@ -264,6 +263,75 @@ func TestWords(t *testing.T) {
 	}
 	_, err := Word(starlark.MakeUint64(1 << 63).Mul(starlark.MakeInt(4)))
 	require.ErrorContains(t, err, "does not fit 64 bits")
+}
+
+// One evaluation has a bound on its memory, whatever it does with it.
+func TestExprMemory(t *testing.T) {
+	env, w := testEnv()
+	shared := starlark.Value(starlark.String("0123456789"))
+	for range 40 {
+		shared = starlark.NewList([]starlark.Value{shared, shared})
+	}
+	w.vars["shared"], w.vars["n"] = shared, starlark.MakeInt(1<<29)
+	double := "len([z"
+	for i := range 40 {
+		double += fmt.Sprintf(" for x%d in [%s]", i+1, strings.Repeat(fmt.Sprintf("+x%d", i), 3)[1:])
+	}
+	double += " for z in range(1)])"
+	for _, src := range []string{
+		strings.ReplaceAll(double, "x0", `"abcd"`),
+		strings.ReplaceAll(double, "x0", `[1]`),
+		strings.ReplaceAll(strings.ReplaceAll(double, "x0", "12345"), "+", "*"),
+		`len("x" * vars.n * 10)`, `[0] * vars.n == 0`, `vars.n * (1, 2) == 0`,
+		`len([list(range(100000)) for x in range(10000)])`,
+		`len([y[:] for y in [list(range(100000))] for x in range(10000)])`,
+		`len([sorted(range(100000)) for x in range(10000)])`,
+		`len([0 for s in [",".join(["abcdefgh" for x in range(90000)])] for x in range(1000) if s.replace("a", s) == ""])`,
+		`len([s.join(range(90000)) for s in [",".join(["abcdefgh" for x in range(90000)])]])`,
+		`len("%s%s" % (vars.shared, 1))`, `len("{0}{0}".format(vars.shared))`, `len(repr(vars.shared))`,
+		`vars.shared == [[vars.shared]]`,
+		`len([zip(x, x, x, x) for x in [range(100000)] for y in range(1000)])`,
+	} {
+		_, err := eval(t, env, src)
+		require.Error(t, err, src)
+		require.Regexp(t, "takes more than 268435456 bytes of memory|larger than 1048576 bytes|too large to be compared|more than 524288 bits", err.Error(), src)
+	}
+	for _, src := range []string{
+		`"a" + "b" * 3 == "abbb" and "%d-%s" % (1, "x") == "1-x" and "{}".format([1]) == "[1]"`,
+		`",".join(["a", "b"]).replace(",", "--") == "a--b" and "x" not in "abc" and 3 in [1, 2, 3]`,
+		`sorted([3, 1], reverse=True) == [3, 1] and [1, 2, 3][1:][0] == 2 and {"a": 1}["a"] == 1 and -1 * 2 == -2`,
+		`[x for x in range(10) if x % 2 == 0][-1] == 8 and (1 if 2 > 1 else 0) == 1 and dict(a=1) == {"a": 1}`,
+	} {
+		v, err := eval(t, env, src)
+		require.NoError(t, err, src)
+		require.Equal(t, starlark.True, v, src)
+	}
+}
+
+// Values have a bound, and so has what is shown of one.
+func TestValueSizes(t *testing.T) {
+	env, w := testEnv()
+	shared := starlark.Value(starlark.String("0123456789"))
+	for range 40 { // 2^40 leaves
+		shared = starlark.NewList([]starlark.Value{shared, shared})
+	}
+	w.vars["shared"], w.vars["big"] = shared, starlark.MakeInt(1).Lsh(500_000).Mul(starlark.MakeInt(1).Lsh(9_000_000))
+	for _, src := range []string{"vars.shared", "{1: vars.shared}", "(vars.shared,)", "vars.big", "range(100000), range(100000)", "[str(0x1000) for x in range(70000)]"} {
+		_, err := eval(t, env, src)
+		require.ErrorContains(t, err, "expression:1:1: the expression's value is larger than 1048576 bytes", src)
+	}
+	require.Less(t, len(FormatValue(shared)), 4*maxShown)
+	require.Contains(t, FormatValue(shared), `"0123456789"`)
+	require.Equal(t, "a number of 9500001 bits", FormatValue(w.vars["big"]))
+	loop := starlark.NewList(nil)
+	require.NoError(t, loop.Append(loop))
+	require.ErrorContains(t, FitsVar(loop), "limit 65536 bytes")
+	require.NotEmpty(t, FormatValue(loop))
+
+	require.NoError(t, FitsVar(starlark.String(strings.Repeat("x", maxVar-8))))
+	require.Error(t, FitsVar(starlark.String(strings.Repeat("x", maxVar-7))))
+	require.Error(t, FitsVar(starlark.Bytes(strings.Repeat("x", maxVar))))
+	require.NoError(t, FitsVar(starlark.NewDict(0)))
 }
 
 // s64 and its like agree with Go's conversions, and Word undoes them.

@@ -1,8 +1,11 @@
 package lang
 
 import (
+	"math/big"
 	"slices"
 	"strings"
+
+	"go.starlark.net/syntax"
 )
 
 // An opCtx is where an op stands.
@@ -53,7 +56,7 @@ func (p *parser) step(n *node, c opCtx) *Step {
 		s.Task = p.word(n, "a task's name")
 	}
 	if n := f.get("returns"); n != nil {
-		s.Returns = p.expr(n, c.scope)
+		s.Returns = p.returns(n, c.scope)
 	}
 	if n := f.get("crashes"); n != nil {
 		if text, ok := p.str(n, "text of the crash report"); ok {
@@ -64,6 +67,26 @@ func (p *parser) step(n *node, c opCtx) *Step {
 		s.Into = p.variable(n)
 	}
 	return s
+}
+
+// returns reads what a step has to return; text and fractions never are that.
+func (p *parser) returns(n *node, scope scope) *Expr {
+	e := p.expr(n, scope)
+	if e == nil {
+		return nil
+	}
+	if lit, ok := e.tree.(*syntax.Literal); ok {
+		switch v := lit.Value.(type) {
+		case int64, uint64:
+		case *big.Int:
+			if v.BitLen() > 64 {
+				p.fail(e.Pos, "", "'returns' needs a number of 64 bits; this one has %d", v.BitLen())
+			}
+		default:
+			p.fail(e.Pos, "", "'returns' needs an integer, got %s", e.Src)
+		}
+	}
+	return e
 }
 
 // opFields reads the mapping of an action or step and finds the one key that
@@ -130,6 +153,9 @@ func (p *parser) checkModifiers(f fields, key string, c opCtx) {
 	}
 }
 
+// maxSpin bounds spin: its steps are no instructions, so no budget does.
+const maxSpin = 1_000_000
+
 // op reads the value of an action's or step's own key.
 func (p *parser) op(f fields, key string, c opCtx) Op {
 	n, at := f.get(key), f.keyPos(key)
@@ -147,7 +173,7 @@ func (p *parser) op(f fields, key string, c opCtx) Op {
 	case "read_user", "load", "store":
 		return p.memoryOp(n, key, c.scope)
 	case "spin":
-		v, _ := p.integer(n, "how many steps to spin", 1, maxUint)
+		v, _ := p.integer(n, "how many steps to spin", 1, maxSpin)
 		return &Spin{Pos: at, N: v}
 	case "nmi":
 		return &NMI{Pos: at, CPU: p.cpu(n)}

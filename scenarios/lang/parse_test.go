@@ -185,7 +185,6 @@ run:
     on: 3
     task: init
     returns: -EINVAL
-    crashes: Oops
     into: rc
   - parallel:
       - call: work(1)
@@ -208,6 +207,8 @@ run:
   - spin: 10
   - log: rc is ${vars.rc}
   - set: {vars.z: 1}
+  - call: work(1)
+    crashes: Oops
 `)
 	require.Equal(t, []string{"x86_64", "i386"}, sc.Archs)
 	require.Equal(t, "entry.S", sc.Guest.Files[1].Value)
@@ -218,7 +219,7 @@ run:
 	require.Equal(t, 3, first.On)
 	require.Equal(t, "init", first.Task)
 	require.Equal(t, "-EINVAL", first.Returns.Src)
-	require.Equal(t, "Oops", first.Crashes.Value)
+	require.Equal(t, "Oops", sc.Run[len(sc.Run)-1].Crashes.Value)
 	require.Equal(t, "rc", first.Into)
 	var on []int
 	for _, s := range sc.Run[1].Do.(*Parallel).Steps {

@@ -184,13 +184,16 @@ func SameWord(want starlark.Value, got uint64, bits int) bool {
 func FormatValue(v starlark.Value) string {
 	if i, ok := v.(starlark.Int); ok {
 		if b := i.BigInt(); b.CmpAbs(big.NewInt(1<<31)) >= 0 {
+			if b.BitLen() > 4*maxShown {
+				return fmt.Sprintf("a number of %d bits", b.BitLen())
+			}
 			return fmt.Sprintf("%#x", b)
 		}
 		return i.String()
 	}
-	s := v.String()
-	if r := []rune(s); len(r) > 200 {
-		return string(r[:200]) + "..."
+	s := shortString(v)
+	if r := []rune(s); len(r) > maxShown {
+		return string(r[:maxShown]) + "..."
 	}
 	return s
 }

@@ -10,9 +10,7 @@ __used void __kprobes arch_rethook_trampoline_callback(struct pt_regs *regs)
 	unsigned long *frame = (unsigned long *)(regs + 1);
 
 	regs->sp += 2 * sizeof(long);
-	preempt_disable();
 	hypercall(HC_RETHOOK, (unsigned long)regs, 0, 0, 0);
-	preempt_enable();
 	*frame = regs->ip;
 	regs->ss = regs->flags;
 }

@@ -75,12 +75,22 @@ void __probed context_switch(struct task_struct *prev, struct task_struct *next)
 	finish_task_switch(__switch_to_asm(prev, next));
 }
 
+/* A handler of a probe must not sleep: the hit would go on in another task
+ * (kernel/sched.c __schedule_bug, v2.6.21; here it ends the run). */
+static void noinline __schedule_bug(struct task_struct *prev)
+{
+	panic("BUG: scheduling while atomic: %s/%d/0x%lx", prev->comm, prev->pid,
+	      preempt_count());
+}
+
 void __probed schedule(void)
 {
 	unsigned long flags = local_irq_save();
 	struct task_struct *prev = current, *next;
 	struct rq *rq = &this_cpu_read(self)->rq;
 
+	if (unlikely(preempt_count()))
+		__schedule_bug(prev);
 	spin_lock(&rq->lock);
 	if (prev->state == TASK_RUNNING && prev != rq->idle)
 		enqueue_task(rq, prev);
