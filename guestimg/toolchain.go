@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -38,8 +37,9 @@ func (e *BuildError) Unwrap() error { return e.Err }
 
 // Options choose the compiler.
 type Options struct {
-	CC      string        // "" is cc
-	Timeout time.Duration // for the whole build; 0 is 20 seconds
+	CC        string        // "" is cc
+	Timeout   time.Duration // for the whole build; 0 is 20 seconds
+	Workshops *Workshops    // where the tools work; nil: nobody will close it
 }
 
 // cflags are the kernel's (arch/x86/Makefile): a red zone would not survive
@@ -82,6 +82,7 @@ func ldflags(base uint64, entry string) []string {
 // A workshop is a directory of its own with the headers in it, where the
 // tools run. All paths given to them are relative to it.
 type workshop struct {
+	all     *Workshops
 	dir     string
 	cc      string
 	version string
@@ -103,11 +104,14 @@ func newWorkshop(ctx context.Context, archName string, o Options) (*workshop, er
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	dir, err := makeDir()
+	if o.Workshops == nil {
+		o.Workshops = NewWorkshops()
+	}
+	dir, err := o.Workshops.makeDir()
 	if err != nil {
 		return nil, err
 	}
-	w := &workshop{dir: dir, cc: path}
+	w := &workshop{all: o.Workshops, dir: dir, cc: path}
 	w.ctx, w.cancel = context.WithTimeout(ctx, o.Timeout)
 	if err := w.furnish(archName); err != nil {
 		w.close()
@@ -133,9 +137,7 @@ func (w *workshop) furnish(archName string) error {
 func (w *workshop) close() {
 	w.cancel()
 	_ = os.RemoveAll(w.dir)
-	open.Lock()
-	delete(open.dirs, w.dir)
-	open.Unlock()
+	w.all.forget(w.dir)
 }
 
 func (w *workshop) write(name string, data []byte) error {
@@ -150,64 +152,6 @@ func (w *workshop) write(name string, data []byte) error {
 // seconds of CPU and KiB of memory, where the shell knows them and they are not
 // lower already: the code is anybody's, and #include "/dev/zero" is C.
 const limited = `for l in "-f 262144" "-t 20" "-v 4194304"; do (ulimit $l) 2>/dev/null && ulimit $l; done; exec "$@"`
-
-// await runs a command; RemoveWorkshops may end it.
-func (w *workshop) await(cmd *exec.Cmd) error {
-	open.Lock()
-	if open.closed {
-		open.Unlock()
-		return context.Canceled
-	}
-	err := cmd.Start()
-	if err == nil {
-		open.dirs[w.dir] = cmd.Process.Pid
-	}
-	open.Unlock()
-	if err != nil {
-		return err
-	}
-	err = cmd.Wait()
-	open.Lock()
-	if _, ok := open.dirs[w.dir]; ok {
-		open.dirs[w.dir] = 0
-	}
-	open.Unlock()
-	return err
-}
-
-// open are the workshops there are, and the process groups at work in them.
-var open = struct {
-	sync.Mutex
-	dirs   map[string]int
-	closed bool
-}{dirs: map[string]int{}}
-
-func makeDir() (string, error) {
-	open.Lock()
-	defer open.Unlock()
-	if open.closed {
-		return "", context.Canceled
-	}
-	dir, err := os.MkdirTemp("", "emukp-cc-")
-	if err == nil {
-		open.dirs[dir] = 0
-	}
-	return dir, err
-}
-
-// RemoveWorkshops ends all compilers and removes their directories, for a
-// program that is about to exit without waiting. No build works after it.
-func RemoveWorkshops() {
-	open.Lock()
-	defer open.Unlock()
-	open.closed = true
-	for dir, pid := range open.dirs {
-		if pid > 0 {
-			_ = syscall.Kill(-pid, syscall.SIGKILL)
-		}
-		_ = os.RemoveAll(dir)
-	}
-}
 
 // maxOutput is how much of a compiler's output is kept.
 const maxOutput = 256 << 10
@@ -231,7 +175,7 @@ func (w *workshop) run(tool string, args ...string) (string, error) {
 	cmd.WaitDelay = 5 * time.Second
 	var out capped
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := w.await(cmd)
+	err := w.all.await(w.dir, cmd)
 	if ctxErr := w.ctx.Err(); err != nil && ctxErr != nil {
 		err = fmt.Errorf("stopped: %w", ctxErr)
 	}

@@ -144,8 +144,9 @@ func sourceName(p string) string {
 // A Builder compiles guest code, each text once. It may be used by many runs
 // at a time.
 type Builder struct {
-	CC   string // the compiler, "" is cc
-	memo memo
+	CC        string              // the compiler, "" is cc
+	Workshops *guestimg.Workshops // where compilers work; nil: nobody will close it
+	memo      memo
 }
 
 // NewBuilder makes a builder that knows the library's objects.
@@ -157,6 +158,6 @@ func (b *Builder) module(ctx context.Context, srcs []guestimg.Source, base uint6
 		if data, err := objects.ReadFile(objectFile(key)); err == nil {
 			return data, nil
 		}
-		return guestimg.BuildModule(ctx, guestModule, srcs, base, kernel, guestimg.Options{CC: b.CC})
+		return guestimg.BuildModule(ctx, guestModule, srcs, base, kernel, guestimg.Options{CC: b.CC, Workshops: b.Workshops})
 	})
 }

@@ -36,7 +36,7 @@ func checkAction(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	jobs, bad := plan(sources, "", scenarios.Options{Context: ctx, Builder: scenarios.NewBuilder()})
+	jobs, bad := plan(sources, "", scenarios.Options{Context: ctx, Builder: newBuilder(c)})
 	bad = append(bad, checkAll(ctx, jobs, runtime.NumCPU())...)
 	for _, p := range problems(bad) {
 		fmt.Fprintln(c.Root().ErrWriter, scenarios.Visible(p))

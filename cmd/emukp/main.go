@@ -32,9 +32,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	}()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	shops := guestimg.NewWorkshops()
 	context.AfterFunc(ctx, func() { // the engine may be stuck in C
 		time.Sleep(patience)
-		guestimg.RemoveWorkshops()
+		shops.Close()
 		os.Exit(scenarios.ExitInterrupted)
 	})
 	var out *watchedFile
@@ -44,6 +45,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	}
 	app := newApp()
 	app.Reader, app.Writer, app.ErrWriter = stdin, stdout, stderr
+	app.Metadata = map[string]any{workshopsKey: shops}
 	err := app.Run(ctx, args)
 	if err == nil && out != nil {
 		err = out.err
@@ -57,6 +59,15 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	}
 	fmt.Fprintf(stderr, "emukp: %s\n", scenarios.Visible(err.Error()))
 	return scenarios.ExitInvalid
+}
+
+const workshopsKey = "workshops"
+
+// newBuilder makes a builder whose compilers end with the program.
+func newBuilder(c *cli.Command) *scenarios.Builder {
+	b := scenarios.NewBuilder()
+	b.Workshops, _ = c.Root().Metadata[workshopsKey].(*guestimg.Workshops)
+	return b
 }
 
 // A watchedFile keeps its first error, for the writers that do not: a page of

@@ -146,7 +146,7 @@ func checkJobs(c *cli.Command, jobs []job) error {
 }
 
 func runOptions(ctx context.Context, c *cli.Command) scenarios.Options {
-	return scenarios.Options{Context: ctx, Builder: scenarios.NewBuilder(), Trace: c.String("trace") != "", Record: c.String("record") != ""}
+	return scenarios.Options{Context: ctx, Builder: newBuilder(c), Trace: c.String("trace") != "", Record: c.String("record") != ""}
 }
 
 // useColor: NO_COLOR is https://no-color.org.
