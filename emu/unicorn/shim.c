@@ -230,7 +230,8 @@ void ukp_run(ukp_engine *e, const ukp_layout *l)
 	if (s->Exit != UKP_EXCEPTION)
 		return;
 	s->InFlight = 0;
-	if (s->Vector < 0xf0)	/* from there on the machine's own, never delivered */
+	/* From 0xf0 on the machine's own, never delivered; a raw engine delivers nothing. */
+	if (l && s->Vector < 0xf0)
 		read_tables(e);
 	if (s->Vector == 14)
 		uc_reg_read(e->uc, UC_X86_REG_CR2, &s->CR2);
