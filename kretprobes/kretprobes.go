@@ -100,6 +100,7 @@ var blacklist = []struct {
 }{
 	{"flush_old_exec", "it calls flush_thread, which recycles the return probe instances of the task, so that its own return finds none", false},
 	{"flush_thread", "it recycles the return probe instances of the task, so that its own return finds none", false},
+	{"cpu_idle", "the idle loop never returns, and begins anew each time the CPU goes idle", true},
 	{"__switch_to", "it returns in another task than it was entered in (arch/x86 kretprobe_blacklist)", true},
 }
 

@@ -33,6 +33,7 @@ func TestRefusals(t *testing.T) {
 		{kretprobes.Kretprobe{Symbol: "do_add", DataSize: 4097}, kernel.E2BIG, "data_size 4097"},
 		{kretprobes.Kretprobe{Symbol: "do_add", DataSize: -1}, kernel.EINVAL, "data_size -1 is negative"},
 		{kretprobes.Kretprobe{Symbol: "do_int3"}, kernel.EINVAL, "blacklisted"},
+		{kretprobes.Kretprobe{Symbol: "cpu_idle"}, kernel.EINVAL, "never returns"},
 		{kretprobes.Kretprobe{Symbol: "__switch_to"}, kernel.EINVAL, "another task"},
 		{kretprobes.Kretprobe{Symbol: "flush_thread"}, kernel.EINVAL, "its own return finds none"},
 		{kretprobes.Kretprobe{Symbol: "flush_old_exec"}, kernel.EINVAL, "it calls flush_thread"},

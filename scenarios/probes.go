@@ -103,8 +103,7 @@ func (r *runner) probeOp(c *kernel.CPU, op *lang.ProbeOp) error {
 	case "register":
 		return r.register(c, list, op.Plural)
 	case "unregister":
-		r.unregister(c, list)
-		return nil
+		return r.unregister(c, list)
 	}
 	for _, p := range list {
 		if err := r.able(c, p, op.Verb == "enable"); err != nil {
@@ -133,13 +132,15 @@ func (r *runner) register(c *kernel.CPU, list []*probe, plural bool) error {
 }
 
 // unregister is void in the kernel.
-func (r *runner) unregister(c *kernel.CPU, list []*probe) {
+func (r *runner) unregister(c *kernel.CPU, list []*probe) error {
 	if len(list) > 0 && list[0].rp != nil {
-		_ = r.krp.UnregisterAll(c, kretprobesOf(list))
-		return
+		return r.krp.UnregisterAll(c, kretprobesOf(list))
 	}
-	_ = r.kp.UnregisterAll(c, kprobesOf(list))
+	if err := r.kp.UnregisterAll(c, kprobesOf(list)); err != nil {
+		return err
+	}
 	forgetAddresses(list)
+	return nil
 }
 
 // forgetAddresses is what a module does with probes that it named by symbol

@@ -75,6 +75,7 @@ func (r *runner) perform(c *kernel.CPU, s *lang.Step) outcome {
 		out.value = starlark.MakeUint64(ret)
 	case *lang.Kill:
 		out.err = r.kill(c, op)
+		out.value = starlark.MakeInt64(errnoOf(out.err))
 	case *lang.ProbeOp:
 		out.err = r.probeOp(c, op)
 		out.value = starlark.MakeInt64(errnoOf(out.err))

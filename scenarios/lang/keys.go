@@ -172,7 +172,7 @@ var keyTable = []Key{
 	{Name: "protect", Where: "step", Type: "mapping", Meaning: "changes pages' protection", With: words(onStep)},
 	{Name: "insmod", Where: "step", Type: "module", Meaning: "loads a module", With: words("returns into " + onStep)},
 	{Name: "rmmod", Where: "step", Type: "module", Meaning: "unloads a module", With: words("returns into " + onStep)},
-	{Name: "kill", Where: "step", Type: "task", Meaning: "ends a task", With: words(onStep)},
+	{Name: "kill", Where: "step", Type: "task", Meaning: "ends a task", With: words("returns into " + onStep)},
 	{Name: "patch", Where: "step", Type: "mapping", Meaning: "changes code while it may run", With: words(onStep)},
 	{Name: "expect", Where: "step", Type: "list of expectations", Meaning: "what must be true at this point"},
 	{Name: "spin", Where: "step", Type: "number", Meaning: "N steps in which others may run", With: words(onStep)},
