@@ -52,6 +52,8 @@ func (r *runner) whereabouts(t *kernel.Thread) string {
 	switch {
 	case t == nil:
 		return "no task"
+	case !t.Ended() && r.k.CPUs[t.CPU].CurrentTask() == t.Addr:
+		return fmt.Sprintf("task %s has halted CPU %d, and no interrupt came", t.Name, t.CPU)
 	case !t.Ended():
 		return fmt.Sprintf("task %s sleeps", t.Name)
 	}

@@ -31,3 +31,16 @@ func TestTaskFailures(t *testing.T) {
 		require.Contains(t, text, c.want, c.run)
 	}
 }
+
+// A task that halts is not asleep: it has the CPU.
+func TestHaltedTask(t *testing.T) {
+	sc, err := Parse("halt.yaml", []byte(`
+guest: {asm: "FN halts\n hlt\n ret\nENDFN halts\n"}
+run:
+  - {call: halts(), task: t, returns: 0}
+`))
+	require.NoError(t, err)
+	res := Run(sc, "x86_64", Options{})
+	require.Len(t, res.Expects, 1)
+	require.Contains(t, res.Expects[0].Actual, "task t has halted CPU 0, and no interrupt came")
+}
