@@ -42,6 +42,7 @@ var storeys = []storey{
 	{pkg: "kprobes/insn", own: "emu/x86", ext: "golang.org/x/arch/x86/x86asm"},
 	{pkg: "kprobes", own: "emu emu/x86 traps guestimg kernel kprobes/insn"},
 	{pkg: "kretprobes", own: "emu emu/x86 traps kernel kprobes"},
+	{pkg: "internal/linuxlog", ext: "github.com/stretchr/testify/require", std: "os testing"}, // for tests only
 	{pkg: "scenarios/lang", ext: "github.com/goccy/go-yaml/... go.starlark.net/..."},
 	// Scenarios name source files, and what is compiled is kept for the next run.
 	{pkg: "scenarios", own: "emu emu/x86 traps guestimg kernel kprobes kprobes/insn kretprobes scenarios/lang",

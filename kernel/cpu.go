@@ -106,8 +106,7 @@ func (c *CPU) ended(err error) {
 	c.depth, c.waiting, c.halted, c.idling = 0, nil, false, false
 	c.work = nil
 	if err != nil {
-		c.preempt = 0
-		c.setWord(c.K.off.cpuPreempt, 0)
+		c.preempt = 0 // and the guest's count: resetTasks
 		for _, reset := range c.K.Resets {
 			reset(c)
 		}

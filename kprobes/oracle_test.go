@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"emukp/internal/linuxlog"
 	"emukp/kernel"
 )
 
@@ -108,7 +109,7 @@ func (want *logCase) compare(got *logCase) (diff string) {
 // difference has a reason; docs/linux-differences.md has them all.
 func TestOracle(t *testing.T) {
 	log := observed(t)
-	rows := [][]string{{"section", "case", "verdict", "why"}}
+	var rows []linuxlog.Case
 	unused := map[string]string{}
 	for k, v := range differences {
 		unused[k] = v
@@ -130,47 +131,15 @@ func TestOracle(t *testing.T) {
 				diff = want.compare(g)
 				delete(got, want.title)
 			}
-			verdict := "equal"
 			if diff != "" {
-				verdict = "different"
 				assert.NotEmpty(t, why, "%s: differs without a reason: %s", key, diff)
 			} else {
 				assert.Empty(t, why, "%s: is equal, though a reason for a difference is given", key)
 			}
-			rows = append(rows, []string{s.name, "`" + want.title + "`", verdict, why})
+			rows = append(rows, linuxlog.Case{Section: s.name, Title: want.title, Why: why, Equal: diff == ""})
 		}
 		require.Empty(t, got, "%s: cases that the log does not have", s.name)
 	}
 	require.Empty(t, unused, "reasons for cases that the log does not have")
-	checkDocument(t, rows)
-}
-
-// checkDocument compares the table with the documentation's.
-func checkDocument(t *testing.T, rows [][]string) {
-	const file, begin, end = "../docs/linux-differences.md", "<!-- made by TestOracle -->\n", "<!-- end of TestOracle -->"
-	var b strings.Builder
-	equal := 0
-	for i, row := range rows {
-		for j := range row {
-			row[j] = strings.ReplaceAll(row[j], "|", `\|`)
-		}
-		if row[2] == "equal" {
-			equal++
-		}
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
-		if i == 0 {
-			b.WriteString(strings.Repeat("| --- ", len(row)) + "|\n")
-		}
-	}
-	table := fmt.Sprintf("\n%d cases, %d of them equal.\n\n%s\n", len(rows)-1, equal, b.String())
-	data, err := os.ReadFile(file)
-	require.NoError(t, err)
-	head, rest, ok1 := strings.Cut(string(data), begin)
-	old, tail, ok2 := strings.Cut(rest, end)
-	require.True(t, ok1 && ok2, "%s has no place for the table", file)
-	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(head+begin+table+end+tail), 0o644))
-		return
-	}
-	require.Equal(t, table, old, "%s is not what the test found. To rewrite it: go test ./kprobes -run TestOracle -update", file)
+	linuxlog.CheckDocument(t, *update, rows)
 }

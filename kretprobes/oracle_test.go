@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"emukp/guestimg"
+	"emukp/internal/linuxlog"
 	"emukp/kernel"
 	"emukp/kprobes"
 	"emukp/kretprobes"
@@ -167,7 +168,7 @@ var differences = map[string]string{
 
 // Every case of the log that has a return probe in it.
 func TestReturnProbeOracle(t *testing.T) {
-	rows := [][]string{{"section", "case", "", "why"}}
+	var rows []linuxlog.Case
 	unused := map[string]string{}
 	for k, v := range differences {
 		unused[k] = v
@@ -180,19 +181,17 @@ func TestReturnProbeOracle(t *testing.T) {
 		run(o)
 		diff, why := want.compare(o.out), differences[key]
 		delete(unused, key)
-		verdict := "equal"
 		if len(diff) > 0 {
-			verdict = "different"
 			assert.NotEmpty(t, why, "%s: differs without a reason: %s", key, strings.Join(diff, "\n"))
 			onlyKnown(t, key, diff)
 		} else {
 			assert.Empty(t, why, "%s: is equal, though a reason for a difference is given", key)
 		}
-		rows = append(rows, []string{want.section, "`" + want.title + "`", verdict, why})
+		rows = append(rows, linuxlog.Case{Section: want.section, Title: want.title, Why: why, Equal: len(diff) == 0})
 		require.Zero(t, o.s.InUse(), key)
 	}
 	require.Empty(t, unused, "reasons for cases that the log does not have")
-	checkDocument(t, rows)
+	linuxlog.CheckDocument(t, *update, rows)
 }
 
 // onlyKnown: a case that differs does so in the flag FTRACE only.
@@ -200,30 +199,4 @@ func onlyKnown(t *testing.T, key string, diff []string) {
 	for _, d := range diff {
 		assert.Regexp(t, `FTRACE`, d, key)
 	}
-}
-
-func checkDocument(t *testing.T, rows [][]string) {
-	const file, begin, end = "../docs/linux-differences.md", "<!-- made by TestReturnProbeOracle -->\n", "<!-- end of TestReturnProbeOracle -->"
-	var b strings.Builder
-	equal := 0
-	for i, row := range rows {
-		if row[2] == "equal" {
-			equal++
-		}
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
-		if i == 0 {
-			b.WriteString(strings.Repeat("| --- ", len(row)) + "|\n")
-		}
-	}
-	table := fmt.Sprintf("\n%d cases, %d of them equal.\n\n%s\n", len(rows)-1, equal, b.String())
-	data, err := os.ReadFile(file)
-	require.NoError(t, err)
-	head, rest, ok1 := strings.Cut(string(data), begin)
-	old, tail, ok2 := strings.Cut(rest, end)
-	require.True(t, ok1 && ok2, "%s has no place for the table", file)
-	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(head+begin+table+end+tail), 0o644))
-		return
-	}
-	require.Equal(t, table, old, "%s is not what the test found. To rewrite it: go test ./kretprobes -run TestReturnProbeOracle -update", file)
 }

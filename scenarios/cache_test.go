@@ -14,7 +14,7 @@ import (
 func TestObjectsAreCurrent(t *testing.T) {
 	version, err := exec.Command("cc", "--version").Output()
 	if err != nil {
-		t.Skip("skip: no C compiler (cc) on this machine")
+		t.Skip("needs a compiler: no cc")
 	}
 	built, err := BuildLibrary(t.Context())
 	require.NoError(t, err)
@@ -34,7 +34,7 @@ func TestObjectsAreCurrent(t *testing.T) {
 	info, err := os.ReadFile("objcache/buildinfo")
 	require.NoError(t, err)
 	if firstLine(string(info)) != firstLine(string(version)) {
-		t.Skip("skip: the objects were built by another compiler, so bytes may differ")
+		t.Skip("needs the compiler that made the objects: with another one the bytes may differ")
 	}
 	for name, data := range built {
 		file, err := os.ReadFile("objcache/" + name)
