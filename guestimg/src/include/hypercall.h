@@ -16,6 +16,31 @@
 #define HC_TASK_DEAD	11	/* task: its stack is not in use any more */
 #define HC_RESCHED	12	/* cpu: has something to run */
 
+#define HC_KPROBES	16	/* KP_*, pointer, number: the API of linux/kprobes.h -> int */
+#define HC_GET_PAGES	17	/* order -> address of 2^order zeroed pages, 0: none left */
+#define HC_FREE_PAGES	18	/* address, order */
+#define HC_SPRINT_SYMBOL 19	/* buf, address, SYM_*: name as sprint_symbol -> length */
+#define HC_LOOKUP_NAME	20	/* name -> address, 0: no such symbol */
+#define HC_DUMP_STACK	21	/* regs, 0: the caller's */
+/* 32 to 47 are fault recovery's (traps), 48 and up the code changers'. */
+
+/* What HC_KPROBES does; add KP_JPROBE or KP_KRETPROBE for the other kinds. */
+#define KP_REGISTER		0
+#define KP_UNREGISTER		1
+#define KP_ENABLE		2
+#define KP_DISABLE		3
+#define KP_REGISTER_ALL		4	/* array of pointers, number */
+#define KP_UNREGISTER_ALL	5
+#define KP_ENABLE_ALL		6
+#define KP_DISABLE_ALL		7
+#define KP_KPROBE		0
+#define KP_JPROBE		8
+#define KP_KRETPROBE		16
+
+/* How HC_SPRINT_SYMBOL writes. */
+#define SYM_OFFSET	1	/* +0xoff/0xsize, as %pS; without: %ps */
+#define SYM_BACKTRACE	2	/* look up address - 1, as %pB */
+
 #define VEC_HYPERCALL	0xf0
 #define VEC_PUSHREGS	0xf1	/* store struct pt_regs below orig_ax */
 #define VEC_POPREGS	0xf2
