@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* One word from or to user space. A fault ends in .fixup with -EFAULT, as
  * in kernels before v5.16. */
-#ifndef _ASM_UACCESS_H
-#define _ASM_UACCESS_H
+#ifndef _ASM_USERCOPY_H
+#define _ASM_USERCOPY_H
 
 #define __get_user_asm(val, ptr, err, mov)				\
 	asm volatile("1: " mov " %2, %1\n"				\
