@@ -3,6 +3,7 @@ package kprobes
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"emukp/emu/x86"
 	"emukp/guestimg"
@@ -48,6 +49,7 @@ type Kprobe struct {
 	Label   string // for traces and reports; the place if empty
 	NMissed uint64 // hits whose handlers did not run
 	Hits    uint64 // hits whose handlers ran
+	Faulted uint64 // handlers that were left by a fault: see Options.RobustFaults
 	// Changed is told when NMissed or Flags have changed behind the owner's
 	// back: who keeps a copy of them for the guest.
 	Changed func()
@@ -98,6 +100,10 @@ type Options struct {
 	// NoReentryGuard takes the check of status REENTER away, as 2.6.21 had
 	// none: a third hit then overwrites the saved second one.
 	NoReentryGuard bool
+	// RobustFaults is the patch of seed 000 ("Kprobes robust fault handling"): a
+	// setjmp around each handler, and a fault in it that nobody handles
+	// leaves the handler by longjmp instead of ending in an oops.
+	RobustFaults bool
 }
 
 // A Subsystem is the kprobes of one kernel.
@@ -138,6 +144,9 @@ func New(k *kernel.Kernel, opts Options) *Subsystem {
 	k.RecoverText = s.recoverText
 	k.Resets = append(k.Resets, func(c *kernel.CPU) { s.ctl[c.ID] = ctlblk{walked: &s.walked} })
 	s.resolveJprobeSyms()
+	if opts.RobustFaults {
+		k.LastChance = append(k.LastChance, s.leaveHandler)
+	}
 	s.reentry = s.model.reentry
 	if opts.NoReentryGuard {
 		s.reentry[Reenter].fatal = false
@@ -202,7 +211,8 @@ func (s *Subsystem) RegisterAll(c *kernel.CPU, ps []*Kprobe) error {
 // Unregister is unregister_kprobe: it returns when no CPU is in a handler of
 // the probe any more. A probe that is not registered only loses its Addr, as
 // in the kernel. From a handler it does not wait for the others; there it can
-// fail with EBUSY.
+// fail with EBUSY. If a handler does not end within the kernel's StuckBound the
+// error is ETIMEDOUT: the probe is unregistered, but must not be freed or reused.
 func (s *Subsystem) Unregister(c *kernel.CPU, p *Kprobe) error {
 	return s.UnregisterAll(c, []*Kprobe{p})
 }
@@ -213,11 +223,30 @@ func (s *Subsystem) UnregisterAll(c *kernel.CPU, ps []*Kprobe) error {
 	if err != nil {
 		return err
 	}
-	c.SynchronizeSched()
+	stuck := c.SynchronizeSchedWithin()
 	for _, slot := range slots {
 		s.k.CallRCU(func() { s.slots.free(slot) })
 	}
+	if stuck != nil {
+		return s.stuck(ps, stuck)
+	}
 	return nil
+}
+
+// stuck is the report of an unregistration that did not see the end of a handler.
+func (s *Subsystem) stuck(ps []*Kprobe, err error) error {
+	names := make([]string, len(ps))
+	for i, p := range ps {
+		names[i] = p.name()
+	}
+	why := err.Error()
+	for cpu := range s.ctl {
+		if h := s.ctl[cpu].handler; h != nil {
+			why += fmt.Sprintf(" (CPU %d is in a handler of %s)", cpu, h.name())
+		}
+	}
+	return &kernel.OpError{Op: "unregister_kprobe", Place: strings.Join(names, ", "), Errno: kernel.ETIMEDOUT,
+		Why: why + ": it will not be hit again, but its memory and its slot are still in use"}
 }
 
 // unlinkAll is the part under the mutex; it returns the slots of sites that
