@@ -27,9 +27,6 @@ func (r *runner) unsupported(arch string) []error {
 		ck.notYet(r.sc.Pos, "arch "+arch)
 	}
 	r.arch = a
-	if len(r.sc.Guest.Modules) > 0 {
-		ck.notYet(r.sc.Guest.Modules[0].Pos, "guest: modules")
-	}
 	if r.sc.Guest.User != nil {
 		ck.notYet(r.sc.Guest.User.Pos, "guest: user")
 	}
@@ -47,7 +44,7 @@ func (r *runner) unsupported(arch string) []error {
 
 func (ck *checker) probe(p *lang.Probe) {
 	switch p.Kind {
-	case lang.KindKprobe, lang.KindKretprobe:
+	case lang.KindKprobe, lang.KindKretprobe, lang.KindEvent:
 	case lang.KindJprobe:
 		if p.Entry == nil {
 			ck.fail(p.Pos, "a jprobe needs 'entry'", "")
@@ -55,11 +52,6 @@ func (ck *checker) probe(p *lang.Probe) {
 	default:
 		ck.notYet(p.Pos, string(p.Kind))
 		return
-	}
-	for _, h := range []*lang.Handler{p.Pre, p.Post, p.Fault, p.Entry, p.Handler} {
-		if h != nil && h.Guest != nil && p.Kind != lang.KindJprobe {
-			ck.notYet(h.Pos, "a handler that is a guest function")
-		}
 	}
 }
 
@@ -69,8 +61,6 @@ func (ck *checker) step(s *lang.Step) {
 		for _, lane := range op.Steps {
 			ck.step(lane)
 		}
-	case *lang.Module:
-		ck.notYet(op.Pos, op.Verb)
 	case *lang.Patch:
 		ck.notYet(op.Pos, "patch")
 	}
@@ -85,7 +75,7 @@ func (ck *checker) oneKind(sc *lang.Scenario, op lang.Op) {
 	for _, name := range po.Probes[1:] {
 		first, other := sc.Probe(po.Probes[0].Value), sc.Probe(name.Value)
 		if first.Kind != other.Kind {
-			ck.fail(name.Pos, fmt.Sprintf("%s takes probes of one kind: %s is a %s, %s a %s", po.Verb, first.Name, first.Kind, other.Name, other.Kind), "")
+			ck.fail(name.Pos, fmt.Sprintf("%s takes probes of one kind: %s is %s, %s %s", po.Verb, first.Name, first.Kind.Article(), other.Name, other.Kind.Article()), "")
 			return
 		}
 	}
@@ -98,6 +88,8 @@ var features = []struct {
 	words []string
 }{
 	{"reentry_guard", nil},
+	{"robust_faults", nil},
+	{"stuck_guard", nil},
 	{"ctlblk", []string{"per-cpu"}},
 	{"kretprobe_blacklist", nil},
 	{"trampoline", []string{"kprobe", "direct"}},
@@ -139,8 +131,11 @@ func (r *runner) kprobesOptions() kprobes.Options {
 		}
 	}
 	for _, f := range r.sc.Kernel.Features {
-		if f.Name == "reentry_guard" {
+		switch f.Name {
+		case "reentry_guard":
 			o.NoReentryGuard = !f.On
+		case "robust_faults":
+			o.RobustFaults = f.On
 		}
 	}
 	return o
@@ -151,7 +146,7 @@ func (r *runner) kprobesOptions() kprobes.Options {
 func (r *runner) checkPlaces() []error {
 	ck := &checker{}
 	visit := func(l *lang.Loc) {
-		if _, err := r.address(l); err != nil {
+		if _, err := r.address(l); err != nil && !r.inModules(l.Symbol) {
 			ck.errs = append(ck.errs, err)
 		}
 	}
@@ -161,8 +156,10 @@ func (r *runner) checkPlaces() []error {
 		}
 	})
 	for _, p := range r.sc.Probes {
-		if p.Entry != nil && p.Entry.Guest != nil {
-			visit(p.Entry.Guest)
+		for _, h := range []*lang.Handler{p.Pre, p.Post, p.Fault, p.Entry, p.Handler} {
+			if h != nil && h.Guest != nil {
+				visit(h.Guest)
+			}
 		}
 	}
 	for _, in := range r.sc.Inject {
