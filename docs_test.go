@@ -16,7 +16,9 @@ import (
 	"emukp/kernel"
 	"emukp/kprobes"
 	"emukp/kprobes/insn"
+	"emukp/kretprobes"
 	"emukp/scenarios/lang"
+	"emukp/tracefs"
 )
 
 var update = flag.Bool("update", false, "rewrite what the documentation has from the code and from the program")
@@ -26,13 +28,15 @@ const howToUpdate = "To rewrite it: go test -run 'TestGenerated|TestTranscripts'
 // generated are the parts of the documentation that are made from tables in
 // the code. Each stands between "<!-- generated: NAME -->" and "<!-- end -->".
 var generated = map[string]func() string{
-	"edges":    edgesTable,
-	"states":   statesTable,
-	"classes":  classesTable,
-	"keys":     keysTables,
-	"figures":  func() string { return "`" + strings.Join(lang.Figures(), "` `") + "`\n" },
-	"defaults": defaultsTable,
-	"regs":     func() string { return "`" + strings.Join(lang.RegNames(), "` `") + "`\n" },
+	"edges":        edgesTable,
+	"states":       statesTable,
+	"classes":      classesTable,
+	"keys":         keysTables,
+	"figures":      func() string { return "`" + strings.Join(lang.Figures(), "` `") + "`\n" },
+	"defaults":     defaultsTable,
+	"event_errors": eventErrorsTable,
+	"event_limits": eventLimitsTable,
+	"regs":         func() string { return "`" + strings.Join(lang.RegNames(), "` `") + "`\n" },
 }
 
 var generatedPart = regexp.MustCompile(`(?s)<!-- generated: (\w+) -->\n.*?<!-- end -->`)
@@ -132,6 +136,35 @@ func defaultsTable() string {
 		[]string{"slice of a CPU that nobody else waits for", n(kernel.LoneSlice)},
 		[]string{"budget of one step, all CPUs, without `limits`", n(kernel.DefaultBudget)},
 	)
+}
+
+func eventErrorsTable() string {
+	rows := [][]string{{"code", "text", "seen here"}}
+	for _, c := range tracefs.Codes() {
+		seen := "yes"
+		if why := c.Elsewhere(); why != "" {
+			seen = "no: " + why
+		}
+		rows = append(rows, []string{c.String(), c.Text(), seen})
+	}
+	return table(rows...)
+}
+
+func eventLimitsTable() string {
+	rows := [][]string{{"limit", "is"}}
+	for _, l := range []struct {
+		what string
+		n    int
+	}{
+		{"arguments of a probe", tracefs.MaxTraceArgs}, {"characters of a group's or an event's name", tracefs.MaxEventNameLen - 1},
+		{"characters of an argument's name", tracefs.MaxArgNameLen}, {"characters of an argument's expression", tracefs.MaxArgstrLen},
+		{"elements of an array", tracefs.MaxArrayLen}, {"bytes of a text, with its NUL", tracefs.MaxStringSize},
+		{"bytes of all arguments, texts counting 4", tracefs.MaxProbeEventSize}, {"maxactive", kretprobes.MaxMaxActive},
+		{"bytes of a line", tracefs.MaxLine},
+	} {
+		rows = append(rows, []string{l.what, fmt.Sprint(l.n)})
+	}
+	return table(rows...)
 }
 
 func verdict(v insn.Verdict, allowed string) string {
