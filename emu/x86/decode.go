@@ -52,6 +52,9 @@ func prefixOf(b byte) PrefixSet {
 	return 0
 }
 
+// IsPrefix says whether b is a legacy prefix, in every mode.
+func IsPrefix(b byte) bool { return prefixOf(b) != 0 }
+
 // OpcodeMap names the table in which an opcode byte is looked up (SDM Vol. 2D, appendix A).
 type OpcodeMap uint8
 
