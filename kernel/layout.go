@@ -87,6 +87,18 @@ func (mm *memory) place(im *guestimg.Image) error {
 	return nil
 }
 
+// unplace takes an image's pages away; their frames stay the area's.
+func (mm *memory) unplace(im *guestimg.Image) error {
+	for _, s := range im.Segments {
+		first := s.Addr &^ x86.PageMask
+		size := (s.End() - first + x86.PageMask) &^ uint64(x86.PageMask)
+		if _, err := mm.m.KernelSpace().Unmap(first, size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (mm *memory) frameFor(s guestimg.Segment) (uint64, error) {
 	first := s.Addr &^ x86.PageMask
 	switch {

@@ -173,7 +173,7 @@ func (s *Subsystem) reenter(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs
 // countMissed is kprobes_inc_nmissed_count: every probe of the site missed it.
 func (s *Subsystem) countMissed(c *kernel.CPU, st *site) {
 	for _, p := range st.probes {
-		p.NMissed++
+		p.missed()
 		if s.k.Trace.Enabled {
 			s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvMiss, Name: p.name(), IP: st.addr})
 		}
@@ -316,7 +316,7 @@ func (s *Subsystem) kprobeFaultHandler(c *kernel.CPU, t *traps.Trap) bool {
 			return false
 		}
 		if s.model.FaultCountsMiss {
-			p.NMissed++
+			p.missed()
 		}
 		if !s.model.FaultHandlers || p.Fault == nil {
 			return false

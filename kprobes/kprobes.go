@@ -48,6 +48,11 @@ type Kprobe struct {
 	Label   string // for traces and reports; the place if empty
 	NMissed uint64 // hits whose handlers did not run
 	Hits    uint64 // hits whose handlers ran
+	// Changed is told when NMissed or Flags have changed behind the owner's
+	// back: who keeps a copy of them for the guest.
+	Changed func()
+	// OfReturn says that a return probe made it: "r" in List.
+	OfReturn bool
 
 	site *site
 	jp   *Jprobe // the jprobe that it is part of: it has a break_handler
@@ -76,6 +81,8 @@ type site struct {
 	name   string
 	opcode byte // what the int3 replaced
 	armed  bool
+	gone   bool      // its text was unloaded, and the site left Subsystem.sites
+	own    bool      // the architecture's: a trampoline's
 	probes []*Kprobe // newest first, a jprobe last; replaced, never changed, since hits walk it
 	ainsn
 }
@@ -111,6 +118,9 @@ type Subsystem struct {
 	mutex      kernel.Mutex // kprobe_mutex: registration, arming; not the hit path
 	// trampolines are the architecture's own probes.
 	trampolines int
+	gone        []*site // whose text was unloaded while probes were registered
+	going       []guestimg.Range
+	disarmed    bool // kprobes_all_disarmed
 }
 
 // New starts kprobes on a kernel: init_kprobes. It joins the die chain ahead
@@ -218,7 +228,7 @@ func (s *Subsystem) unlinkAll(c *kernel.CPU, ps []*Kprobe) (slots []uint64, err 
 	}
 	defer s.mutex.Unlock()
 	for _, p := range ps {
-		if st := s.unlink(c, p); st != nil && len(st.probes) == 0 {
+		if st := s.unlink(c, p); st != nil && len(st.probes) == 0 && !s.forgetGone(st) {
 			delete(s.sites, st.addr)
 			slots = append(slots, st.slot)
 		}
@@ -253,8 +263,13 @@ func (s *Subsystem) Disable(c *kernel.CPU, p *Kprobe) error {
 }
 
 func (s *Subsystem) able(c *kernel.CPU, p *Kprobe, op string, disable bool) error {
-	if p.site == nil || p.Flags&FlagGone != 0 {
+	switch {
+	case p.site == nil:
 		return &kernel.OpError{Op: op, Place: p.name(), Why: "not registered", Errno: kernel.EINVAL}
+	case p.site.gone && disable:
+		return nil // it is as disabled as can be
+	case p.site.gone:
+		return &kernel.OpError{Op: op, Place: p.name(), Why: "the module it stood in was unloaded", Errno: kernel.EINVAL}
 	}
 	if err := s.lock(c, op, p.name()); err != nil {
 		return err
@@ -265,6 +280,7 @@ func (s *Subsystem) able(c *kernel.CPU, p *Kprobe, op string, disable bool) erro
 	} else {
 		p.Flags &^= FlagDisabled
 	}
+	p.changed()
 	return s.arm(c, p.site)
 }
 
@@ -280,8 +296,8 @@ func (st *site) add(p *Kprobe) {
 // arm makes text agree with the probes: int3 when one is enabled, otherwise
 // the original byte.
 func (s *Subsystem) arm(c *kernel.CPU, st *site) error {
-	want := st.enabled()
-	if want == st.armed {
+	want := st.enabled() && (!s.disarmed || st.own)
+	if want == st.armed || st.gone {
 		return nil
 	}
 	b := st.opcode

@@ -112,6 +112,11 @@ func (s *Subsystem) checkText(place string, addr uint64) error {
 	if !s.k.Syms.IsText(addr) {
 		return s.refuse(place, kernel.EINVAL, "%#x is not kernel text", addr)
 	}
+	for _, r := range s.going {
+		if addr >= r.Start && addr < r.End {
+			return s.refuse(place, kernel.ENOENT, "module %s is going away", r.Name)
+		}
+	}
 	for _, r := range s.blacklist {
 		if addr >= r.Start && addr < r.End {
 			return s.refuse(place, kernel.EINVAL, "%s is in %s, where kprobes itself runs: blacklisted", s.k.Syms.Name(addr), r.Name)

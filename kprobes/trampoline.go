@@ -12,6 +12,7 @@ func (s *Subsystem) RegisterTrampoline(c *kernel.CPU, p *Kprobe) error {
 	err := s.Register(c, p)
 	s.blacklist = list
 	if err == nil {
+		p.site.own = true
 		s.trampolines++
 	}
 	return err
