@@ -57,7 +57,7 @@ func (s *Subsystem) kill(c *kernel.CPU, st *site) {
 		p.changed()
 		s.event(c, "gone "+p.name(), st.addr)
 	}
-	s.k.CallRCU(func() { s.slots.free(st.slot) })
+	s.k.CallRCU(func() { s.freeSlot(st) })
 }
 
 // forgetGone drops a site of unloaded text when its last probe goes; false for

@@ -1,8 +1,8 @@
 package kprobes
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"emukp/emu/x86"
@@ -125,53 +125,42 @@ func (s *Subsystem) checkText(place string, addr uint64) error {
 	return nil
 }
 
+// isBlacklisted says whether no probe may stand at an address.
+func (s *Subsystem) isBlacklisted(addr uint64) bool {
+	return slices.ContainsFunc(s.blacklist, func(r guestimg.Range) bool { return addr >= r.Start && addr < r.End })
+}
+
 // AddBlacklist closes more text to probes: a module's.
 func (s *Subsystem) AddBlacklist(rs []guestimg.Range) { s.blacklist = append(s.blacklist, rs...) }
 
 // newSite analyses the instruction and prepares its slot; the text is not
 // touched yet.
 func (s *Subsystem) newSite(c *kernel.CPU, p *Kprobe) (*site, error) {
-	code, err := s.instruction(c, p)
+	var buf [2 * x86.MaxInsnLen]byte
+	code, err := s.instruction(c, p, buf[:])
 	if err != nil {
 		return nil, err
 	}
-	place := s.k.Syms.Name(p.Addr)
-	info, err := insn.Analyze(code, s.k.Arch().Bits)
-	if verr := info.Check(s.model.Insn); verr != nil {
-		err = verr
+	pr := preparation{post: p.Post != nil}
+	if err := s.analyze(p.Addr, code, &pr); err != nil {
+		return nil, err
 	}
-	var refused *insn.RefusedError
-	if errors.As(err, &refused) {
-		errno, ok := kernel.ErrnoByName(refused.Errno)
-		if !ok {
-			errno = kernel.EINVAL
-		}
-		return nil, s.refuse(place, errno, "%s: %s", refused.Class, refused.Why)
-	} else if err != nil {
-		return nil, s.refuse(place, kernel.EILSEQ, "%v", err)
-	}
-	step := s.model.step(&info)
-	if step.refuse != "" {
-		return nil, s.refuse(place, kernel.EOPNOTSUPP, "%s: %s", info.Class.Name, step.refuse)
-	}
-	info.Fixup = step.fixup
-	st := &site{addr: p.Addr, name: place, opcode: code[0]}
-	st.stepFlags = step.flags
-	return st, s.prepareSlot(c, st, info, code)
+	st := &site{addr: p.Addr, opcode: code[0]}
+	return st, s.prepareSlot(c, st, &pr)
 }
 
-// instruction reads the original bytes at the probe and checks that they
-// begin an instruction, walking from the symbol's start (arch/x86 can_probe).
-func (s *Subsystem) instruction(c *kernel.CPU, p *Kprobe) ([]byte, error) {
+// instruction reads the original bytes at the probe into code and checks that
+// they begin an instruction, walking from the symbol's start (arch/x86
+// can_probe).
+func (s *Subsystem) instruction(c *kernel.CPU, p *Kprobe, code []byte) ([]byte, error) {
 	_, start, size, _ := s.k.Syms.SizeOffset(p.Addr)
 	if !s.isBoundary(c, start, size, p.Addr) {
-		code := make([]byte, min(size, maxFunction)+x86.MaxInsnLen)
-		code = code[:c.V.PeekSome(start, code)]
-		if err := insn.Boundary(code, start, p.Addr, s.k.Arch().Bits, s.recoverText); err != nil {
+		whole := make([]byte, min(size, maxFunction)+x86.MaxInsnLen)
+		whole = whole[:c.V.PeekSome(start, whole)]
+		if err := insn.Boundary(whole, start, p.Addr, s.k.Arch().Bits, s.recoverText); err != nil {
 			return nil, s.refuse(s.k.Syms.Name(p.Addr), kernel.EILSEQ, "not an instruction boundary: %s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "insn: "), "not an instruction boundary: "))
 		}
 	}
-	code := make([]byte, x86.MaxInsnLen)
 	code = code[:c.V.PeekSome(p.Addr, code)]
 	if len(code) == 0 {
 		return nil, s.refuse(p.name(), kernel.EINVAL, "%#x can't be read", p.Addr)
@@ -192,9 +181,9 @@ func (s *Subsystem) isBoundary(c *kernel.CPU, start, size, addr uint64) bool {
 		code := make([]byte, min(size, maxFunction)+x86.MaxInsnLen)
 		code = code[:c.V.PeekSome(start, code)]
 		s.recoverText(start, code)
-		starts = map[uint64]bool{}
-		for off := uint64(0); off < size && off < uint64(len(code)); {
-			starts[start+off] = true
+		starts = make(bitmap, (min(size, maxFunction)+63)/64)
+		for off := uint64(0); off < min(size, maxFunction) && off < uint64(len(code)); {
+			starts[off/64] |= 1 << (off % 64)
 			in, err := x86.Decode(code[off:], s.k.Arch().Bits)
 			if err != nil {
 				break
@@ -203,7 +192,22 @@ func (s *Subsystem) isBoundary(c *kernel.CPU, start, size, addr uint64) bool {
 		}
 		s.boundaries[start] = starts
 	}
-	return starts[addr]
+	off := addr - start
+	return off/64 < uint64(len(starts)) && starts[off/64]>>(off%64)&1 == 1
+}
+
+// A bitmap has a bit for each byte of a function: an instruction begins there.
+type bitmap []uint64
+
+// ForgetText says that other bytes than before are in [start, end), put there by
+// somebody who is not kprobes: what was remembered of the functions in it is
+// void. No probe may stand there.
+func (s *Subsystem) ForgetText(start, end uint64) {
+	for fn := range s.boundaries {
+		if fn >= start && fn < end {
+			delete(s.boundaries, fn)
+		}
+	}
 }
 
 // recoverText puts the original bytes back into a copy of text
