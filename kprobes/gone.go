@@ -55,7 +55,7 @@ func (s *Subsystem) kill(c *kernel.CPU, st *site) {
 	for _, p := range st.probes {
 		p.Flags |= FlagGone
 		p.changed()
-		s.event(c, "gone "+p.name(), st.addr)
+		s.event(c, "gone ", p)
 	}
 	s.k.CallRCU(func() { s.freeSlot(st) })
 }

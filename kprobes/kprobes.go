@@ -171,8 +171,8 @@ func New(k *kernel.Kernel, opts Options) *Subsystem {
 // Register is register_kprobe. The error is a *kernel.OpError with a code as
 // the kernel's; nothing is changed then.
 func (s *Subsystem) Register(c *kernel.CPU, p *Kprobe) error {
-	if err := s.lock(c, "register_kprobe", p.name()); err != nil {
-		return err
+	if s.mutex.Lock(c) != nil {
+		return busy("register_kprobe", p.name())
 	}
 	defer s.mutex.Unlock()
 	if err := s.model.resolve(s, p); err != nil {
@@ -189,7 +189,7 @@ func (s *Subsystem) Register(c *kernel.CPU, p *Kprobe) error {
 	p.NMissed, p.Hits = 0, 0
 	p.site = st
 	st.add(p)
-	s.event(c, "register "+p.name(), p.Addr)
+	s.event(c, "register ", p)
 	if err := s.arm(c, st); err != nil { // the text has just been read: it can be written
 		c.Die(err)
 	}
@@ -197,10 +197,14 @@ func (s *Subsystem) Register(c *kernel.CPU, p *Kprobe) error {
 }
 
 func (s *Subsystem) lock(c *kernel.CPU, op, place string) error {
-	if err := s.mutex.Lock(c); err != nil {
-		return &kernel.OpError{Op: op, Place: place, Why: "kprobe_mutex is held, and a handler can't wait for it", Errno: kernel.EBUSY}
+	if s.mutex.Lock(c) != nil {
+		return busy(op, place)
 	}
 	return nil
+}
+
+func busy(op, place string) error {
+	return &kernel.OpError{Op: op, Place: place, Why: "kprobe_mutex is held, and a handler can't wait for it", Errno: kernel.EBUSY}
 }
 
 // RegisterAll is register_kprobes: all or none.
@@ -265,7 +269,7 @@ func (s *Subsystem) unlink(c *kernel.CPU, p *Kprobe) *site {
 		p.Addr = 0
 		return nil
 	}
-	s.event(c, "unregister "+p.name(), p.Addr)
+	s.event(c, "unregister ", p)
 	st.probes = slices.DeleteFunc(slices.Clone(st.probes), func(q *Kprobe) bool { return q == p })
 	p.site = nil
 	if err := s.arm(c, st); err != nil {
@@ -332,9 +336,9 @@ func (s *Subsystem) arm(c *kernel.CPU, st *site) error {
 
 const int3 = 0xcc
 
-func (s *Subsystem) event(c *kernel.CPU, what string, ip uint64) {
+func (s *Subsystem) event(c *kernel.CPU, what string, p *Kprobe) {
 	if s.k.Trace.Enabled {
-		s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvReg, Name: what, IP: ip})
+		s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvReg, Name: what + p.name(), IP: p.Addr})
 	}
 }
 

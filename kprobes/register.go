@@ -19,9 +19,8 @@ func (s *Subsystem) refuse(place string, code kernel.Errno, format string, args 
 // instruction. An address that agrees with the symbol is allowed beside it,
 // so that a probe can be registered again.
 func (s *Subsystem) resolveClassic(p *Kprobe) error {
-	place := p.name()
 	if p.site != nil {
-		return s.refuse(place, kernel.EINVAL, "this probe is registered already")
+		return s.refuse(p.name(), kernel.EINVAL, "this probe is registered already")
 	}
 	switch {
 	case p.Symbol == "" && p.Addr == 0:
@@ -32,14 +31,14 @@ func (s *Subsystem) resolveClassic(p *Kprobe) error {
 			return s.noSymbol(p)
 		}
 		if p.Addr != 0 && p.Addr != base+p.Offset {
-			return s.refuse(place, kernel.EINVAL, "both a symbol and an address (%#x) are given", p.Addr)
+			return s.refuse(p.name(), kernel.EINVAL, "both a symbol and an address (%#x) are given", p.Addr)
 		}
 		p.Addr = base + p.Offset
 	default:
 		p.Addr += p.Offset
 		p.Offset = 0
 	}
-	if err := s.checkAddress(place, p.Addr); err != nil {
+	if err := s.checkAddress(p, p.Addr); err != nil {
 		if p.Symbol != "" {
 			p.Addr = 0
 		}
@@ -60,13 +59,12 @@ func (s *Subsystem) noSymbol(p *Kprobe) error {
 // resolveModern makes the checks in the order of Linux 6.1: _kprobe_addr,
 // warn_kprobe_rereg, check_kprobe_address_safe.
 func (s *Subsystem) resolveModern(p *Kprobe) error {
-	place := p.name()
 	addr := p.Addr
 	switch {
 	case p.site != nil: // warn_kprobe_rereg comes later, with the same code
-		return s.refuse(place, kernel.EINVAL, "this probe is registered already")
+		return s.refuse(p.name(), kernel.EINVAL, "this probe is registered already")
 	case p.Symbol != "" && p.Addr != 0:
-		return s.refuse(place, kernel.EINVAL, "both a symbol and an address (%#x) are given", p.Addr)
+		return s.refuse(p.name(), kernel.EINVAL, "both a symbol and an address (%#x) are given", p.Addr)
 	case p.Symbol == "" && p.Addr == 0:
 		return s.refuse("no place", kernel.EINVAL, "neither a symbol nor an address is given")
 	case p.Symbol != "":
@@ -78,10 +76,10 @@ func (s *Subsystem) resolveModern(p *Kprobe) error {
 	addr += p.Offset
 	_, start, _, ok := s.k.Syms.SizeOffset(addr)
 	if !ok {
-		return s.refuse(place, kernel.ENOENT, "%#x belongs to no symbol", addr)
+		return s.refuse(p.name(), kernel.ENOENT, "%#x belongs to no symbol", addr)
 	}
 	p.Flags &= FlagDisabled
-	if err := s.checkText(place, addr); err != nil {
+	if err := s.checkText(p, addr); err != nil {
 		return err
 	}
 	if err := s.checkJprobe(p); err != nil {
@@ -97,29 +95,29 @@ func (s *Subsystem) resolveModern(p *Kprobe) error {
 	return nil
 }
 
-func (s *Subsystem) checkAddress(place string, addr uint64) error {
-	if err := s.checkText(place, addr); err != nil {
+func (s *Subsystem) checkAddress(p *Kprobe, addr uint64) error {
+	if err := s.checkText(p, addr); err != nil {
 		return err
 	}
 	if _, _, _, ok := s.k.Syms.SizeOffset(addr); !ok {
-		return s.refuse(place, kernel.EINVAL, "%#x belongs to no function", addr)
+		return s.refuse(p.name(), kernel.EINVAL, "%#x belongs to no function", addr)
 	}
 	return nil
 }
 
 // checkText: kernel text, outside the blacklist.
-func (s *Subsystem) checkText(place string, addr uint64) error {
+func (s *Subsystem) checkText(p *Kprobe, addr uint64) error {
 	if !s.k.Syms.IsText(addr) {
-		return s.refuse(place, kernel.EINVAL, "%#x is not kernel text", addr)
+		return s.refuse(p.name(), kernel.EINVAL, "%#x is not kernel text", addr)
 	}
 	for _, r := range s.going {
 		if addr >= r.Start && addr < r.End {
-			return s.refuse(place, kernel.ENOENT, "module %s is going away", r.Name)
+			return s.refuse(p.name(), kernel.ENOENT, "module %s is going away", r.Name)
 		}
 	}
 	for _, r := range s.blacklist {
 		if addr >= r.Start && addr < r.End {
-			return s.refuse(place, kernel.EINVAL, "%s is in %s, where kprobes itself runs: blacklisted", s.k.Syms.Name(addr), r.Name)
+			return s.refuse(p.name(), kernel.EINVAL, "%s is in %s, where kprobes itself runs: blacklisted", s.k.Syms.Name(addr), r.Name)
 		}
 	}
 	return nil
@@ -214,7 +212,10 @@ func (s *Subsystem) ForgetText(start, end uint64) {
 // (recover_probed_instruction).
 func (s *Subsystem) recoverText(addr uint64, b []byte) {
 	for i := range b {
-		if st := s.sites[addr+uint64(i)]; st != nil && b[i] == int3 {
+		if b[i] != int3 {
+			continue
+		}
+		if st := s.sites[addr+uint64(i)]; st != nil {
 			b[i] = st.opcode
 		}
 	}

@@ -57,8 +57,7 @@ type slotCache struct {
 	k       *kernel.Kernel
 	size    uint64
 	far     bool
-	unuse   []uint64 // free slots, lowest last
-	used    map[uint64]bool
+	unuse   []uint64 // free slots, lowest last; bit 0: somebody has used it
 	garbage []uint64
 	opaque  func(ip uint64) bool // see kernel.TextInUse
 	pages   int
@@ -89,21 +88,16 @@ func (sc *slotCache) get() (slot uint64, fresh bool, err error) {
 	n := len(sc.unuse) - 1
 	slot = sc.unuse[n]
 	sc.unuse = sc.unuse[:n]
-	fresh = !sc.used[slot]
-	return slot, fresh, nil
+	return slot &^ 1, slot&1 == 0, nil
 }
 
 // free is free_insn_slot.
 func (sc *slotCache) free(slot uint64, dirty bool) {
-	if sc.used == nil {
-		sc.used = map[uint64]bool{}
-	}
-	sc.used[slot] = true
 	if dirty {
 		sc.garbage = append(sc.garbage, slot)
 		return
 	}
-	sc.unuse = append(sc.unuse, slot)
+	sc.unuse = append(sc.unuse, slot|1)
 }
 
 // collect is collect_garbage_slots: what nobody runs any more is free.
@@ -113,7 +107,7 @@ func (sc *slotCache) collect() {
 		if sc.k.TextInUse(slot, slot+sc.size, sc.opaque) {
 			rest = append(rest, slot)
 		} else {
-			sc.unuse = append(sc.unuse, slot)
+			sc.unuse = append(sc.unuse, slot|1)
 		}
 	}
 	sc.garbage = rest
@@ -163,7 +157,7 @@ func (s *Subsystem) prepareSlot(c *kernel.CPU, st *site, pr *preparation) error 
 	st.slot = slot
 	n, err := s.copyInsn(st, pr, buf[:sc.size])
 	if err != nil {
-		sc.unuse = append(sc.unuse, slot)
+		sc.free(slot, false)
 		switch {
 		case errors.Is(err, insn.ErrRange) || errors.Is(err, insn.ErrStrategy):
 			return s.refuse(s.place(st), kernel.EINVAL, "%v", err)
