@@ -171,7 +171,8 @@ bool ukp_door(ukp_engine *e, uint32_t vec)
 
 	read_regs(e, in, v, 4);
 	top = v[1] & ~15ull;
-	if (v[3] & 3 || ((top - 1) & ~0xfffull) != e->s.StackPage ||
+	/* A branch out of canonical space has to be undone: run.go. */
+	if (v[3] & 3 || (uint64_t)((int64_t)(v[0] << 16) >> 16) != v[0] || ((top - 1) & ~0xfffull) != e->s.StackPage ||
 	    (top - ALL) >> 12 != (top - 1) >> 12 || !easy_gate(e, vec, &offset) ||
 	    !(frame = (uint64_t *)host(e, top - ALL, ALL)))
 		return false;
