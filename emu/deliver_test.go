@@ -207,6 +207,11 @@ func TestAbsentGateAndLimit(t *testing.T) {
 	require.Equal(t, x86.NP, deliver(t, v, x.Event()))
 	require.Equal(t, []uint64{99<<3 | 2, textVA + 1}, words(t, v, 2), "no EXT: the program asked for it")
 
+	code(t, v, textVA, "\x90\x48\x2e\xcd\x63") // the fault is at its first prefix
+	x = v.Run(Limit{Insns: 9})
+	require.Equal(t, x86.NP, deliver(t, v, x.Event()))
+	require.Equal(t, []uint64{99<<3 | 2, textVA + 1}, words(t, v, 2))
+
 	require.NoError(t, v.eng.WriteTable(idtr, idtVA, 0x20*16-1, 0))
 	v.SetIP(textVA)
 	v.SetReg(x86.RSP, stackVA)
@@ -315,6 +320,27 @@ func TestBranchOutOfCanonicalSpaceFaultsAtTheBranch(t *testing.T) {
 			sp -= 8
 		}
 		require.Equal(t, sp, v.Reg(x86.RSP), "% x", program)
+	}
+}
+
+// The same when the branch is stepped: the engine would trap behind it.
+func TestStepOutOfCanonicalSpaceFaultsAtTheBranch(t *testing.T) {
+	v := bare(t, 1).CPUs()[0]
+	trapStub(t, v, x86.DB, "\xcd\xf0")
+	for _, door := range []bool{false, true} {
+		v.SetDoor(door)
+		for _, program := range []string{"\xff\xe0", "\xff\xd0", "\x41\xff\xe3"} {
+			code(t, v, textVA, program)
+			v.SetReg(x86.RSP, stackVA)
+			v.SetReg(x86.RAX, 1<<62)
+			v.SetReg(x86.R11, 1<<62)
+			v.SetFlags(x86.FlagOne | x86.FlagTF)
+			n := v.St.Insns
+			require.Equal(t, "#GP code 0x0", v.Run(Limit{Insns: 9}).String())
+			require.Equal(t, uint64(textVA), v.IP())
+			require.Equal(t, uint64(stackVA), v.Reg(x86.RSP))
+			require.Equal(t, n, v.St.Insns)
+		}
 	}
 }
 

@@ -213,7 +213,11 @@ func (v *VCPU) exception() *Exit {
 		if v.behind(0xcd, byte(vec)) && v.eng.SoftException() {
 			return v.softInterrupt(vec)
 		}
-		if vec != x86.DB {
+		if vec == x86.DB && !x86.Canonical(st.RIP) { // a step: it had no chance to fault there
+			x.Vector, x.Code = x86.GP, 0
+			v.undoBranch()
+		}
+		if x.Vector != x86.DB {
 			v.uncount()
 		}
 	default:
@@ -276,8 +280,13 @@ func (v *VCPU) softInterrupt(vec x86.Vector) *Exit {
 	return &v.exit
 }
 
-// softLen is the length of the instruction that raised a software interrupt.
+// softLen is the length of the instruction that raised a software interrupt, prefixes included: the last of its block.
 func (v *VCPU) softLen(vec x86.Vector) int {
+	st := v.St
+	starts := v.census.blocks[blockKey{st.BlockKey(st.BlockAddr), st.BlockSize}].starts
+	if len(starts) > 0 && st.RIP == st.BlockAddr+uint64(st.BlockSize) {
+		return int(st.BlockSize) - int(starts[len(starts)-1])
+	}
 	if (vec == x86.BP || vec == x86.OF || vec == x86.DB) && !v.behind(0xcd, byte(vec)) {
 		return 1 // int3, into, icebp
 	}

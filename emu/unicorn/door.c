@@ -182,7 +182,9 @@ bool ukp_door(ukp_engine *e, uint32_t vec)
 
 	read_regs(e, in, v, 4);
 	top = v[1] & ~15ull;
-	if (v[3] & 3 || ((top - 1) & ~0xfffull) != e->s.StackPage || !easy_gate(e, vec, &offset))
+	/* A branch out of canonical space has to be undone: run.go. */
+	if (v[3] & 3 || (uint64_t)((int64_t)(v[0] << 16) >> 16) != v[0] || ((top - 1) & ~0xfffull) != e->s.StackPage ||
+	    !easy_gate(e, vec, &offset))
 		return false;
 	if (quiet(e) && (code = host(e, offset, sizeof(gap_entry)))) {
 		if (!memcmp(code, trap_entry, sizeof(trap_entry))) {

@@ -179,4 +179,18 @@ uc_err ukp_flush_tlb(ukp_engine *e, const ukp_layout *l, uint64_t root, uint64_t
 bool ukp_was_int(ukp_engine *e, const ukp_layout *l);
 size_t ukp_context(ukp_engine *e, void *buf, size_t len);
 
+/* fpu.c */
+typedef struct ukp_fpu {
+	uint8_t XMM[16][16];
+	uint8_t FP[8][16];	/* by number, not from the top; ten bytes each */
+	uint32_t MXCSR;
+	uint16_t CW, SW, TW, Pad;
+} ukp_fpu;
+#define UKP_SYSTEM 17
+uc_err ukp_fpu_read(ukp_engine *e, ukp_fpu *f);
+uc_err ukp_fpu_write(ukp_engine *e, const ukp_fpu *f);
+void ukp_system_read(ukp_engine *e, uint64_t *v);
+uc_err ukp_save(ukp_engine *e, uc_context **ctx);
+uc_err ukp_restore(ukp_engine *e, uc_context *ctx);
+
 #endif
