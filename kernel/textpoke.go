@@ -90,7 +90,8 @@ func (k *Kernel) TextInUse(start, end uint64, opaque func(ip uint64) bool) bool 
 		if !c.busy() {
 			continue
 		}
-		if ip := c.V.IP(); ip >= start && ip < end || opaque(ip) {
+		// At callReturn a CPU runs Go code that no trap has led to.
+		if ip := c.V.IP(); ip >= start && ip < end || ip != k.fn.callReturn && opaque(ip) {
 			return true
 		}
 		for i := range c.depth {
