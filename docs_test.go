@@ -16,6 +16,7 @@ import (
 	"emukp/kernel"
 	"emukp/kprobes"
 	"emukp/kprobes/insn"
+	"emukp/scenarios"
 	"emukp/scenarios/lang"
 )
 
@@ -32,6 +33,7 @@ var generated = map[string]func() string{
 	"keys":     keysTables,
 	"figures":  func() string { return "`" + strings.Join(lang.Figures(), "` `") + "`\n" },
 	"defaults": defaultsTable,
+	"features": featuresTable,
 	"regs":     func() string { return "`" + strings.Join(lang.RegNames(), "` `") + "`\n" },
 }
 
@@ -132,6 +134,14 @@ func defaultsTable() string {
 		[]string{"slice of a CPU that nobody else waits for", n(kernel.LoneSlice)},
 		[]string{"budget of one step, all CPUs, without `limits`", n(kernel.DefaultBudget)},
 	)
+}
+
+func featuresTable() string {
+	rows := [][]string{{"feature", "values", "meaning"}}
+	for _, f := range scenarios.Features() {
+		rows = append(rows, []string{"`" + f[0] + "`", f[1], f[2]})
+	}
+	return table(rows...)
 }
 
 func verdict(v insn.Verdict, allowed string) string {

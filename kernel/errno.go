@@ -18,6 +18,7 @@ const (
 	EIO           Errno = 5
 	E2BIG         Errno = 7
 	EAGAIN        Errno = 11
+	EWOULDBLOCK   Errno = EAGAIN
 	ENOMEM        Errno = 12
 	EFAULT        Errno = 14
 	EBUSY         Errno = 16

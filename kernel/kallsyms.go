@@ -43,11 +43,21 @@ func (ks *Kallsyms) add(im *guestimg.Image, module string) {
 	ks.sort()
 }
 
+// remove forgets an image.
+func (ks *Kallsyms) remove(im *guestimg.Image) {
+	ks.images = slices.DeleteFunc(slices.Clone(ks.images), func(i *guestimg.Image) bool { return i == im })
+	start, end := im.Range()
+	ks.addrs = slices.DeleteFunc(slices.Clone(ks.addrs), func(s symbol) bool {
+		return s.module != "" && s.Addr >= start && s.Addr < end
+	})
+}
+
 // addRange names memory that is no image's, as kallsyms does for kprobes'
 // slots (kernel/kallsyms.c get_ksymbol_kprobe, v5.9).
 func (ks *Kallsyms) addRange(name string, addr, size uint64) {
-	ks.addrs = append(ks.addrs, symbol{Symbol: guestimg.Symbol{Name: name, Addr: addr, Size: size}, end: addr + size})
-	ks.sort()
+	sym := symbol{Symbol: guestimg.Symbol{Name: name, Addr: addr, Size: size}, end: addr + size}
+	i := sort.Search(len(ks.addrs), func(i int) bool { return ks.addrs[i].Addr > addr })
+	ks.addrs = slices.Insert(ks.addrs, i, sym)
 }
 
 func (ks *Kallsyms) sort() {
@@ -139,6 +149,12 @@ func (s symbol) suffix() string {
 		return ""
 	}
 	return " [" + s.module + "]"
+}
+
+// Module is the module whose symbol holds an address, or "".
+func (ks *Kallsyms) Module(addr uint64) string {
+	s, _ := ks.find(addr)
+	return s.module
 }
 
 // IsText is core_kernel_text or is_module_text_address: an executable segment.

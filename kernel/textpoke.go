@@ -15,11 +15,8 @@ type Poke struct {
 // which is right for the single byte of an int3.
 func (c *CPU) TextPoke(pokes ...Poke) error {
 	for _, p := range pokes {
-		if err := c.V.Poke(p.Addr, p.Bytes); err != nil {
+		if err := c.TextWrite(p); err != nil {
 			return err
-		}
-		if c.K.Trace.Enabled {
-			c.K.Trace.Emit(c, Event{Kind: EvPoke, IP: p.Addr, Arg: uint64(len(p.Bytes)), Name: hexBytes(p.Bytes)})
 		}
 	}
 	sync := func(o *CPU) {
@@ -40,6 +37,16 @@ func (c *CPU) TextPoke(pokes ...Poke) error {
 	}
 	c.OnEachOther(sync)
 	return nil
+}
+
+// TextWrite writes kernel text that no CPU has ever run, so that none has to be
+// told.
+func (c *CPU) TextWrite(p Poke) error {
+	err := c.V.Poke(p.Addr, p.Bytes)
+	if err == nil && c.K.Trace.Enabled {
+		c.K.Trace.Emit(c, Event{Kind: EvPoke, IP: p.Addr, Arg: uint64(len(p.Bytes)), Name: hexBytes(p.Bytes)})
+	}
+	return err
 }
 
 func hexBytes(b []byte) string {
@@ -63,4 +70,34 @@ func (k *Kernel) AllocText(size uint64, name string) (uint64, error) {
 		k.Syms.addRange(name, addr, size)
 	}
 	return addr, err
+}
+
+// AllocFarText is AllocText in the vmalloc area, where no 32-bit displacement
+// reaches any other text.
+func (k *Kernel) AllocFarText(size uint64, name string) (uint64, error) {
+	addr, err := k.mm.allocFar(size, emu.ProtRead|emu.ProtExec)
+	if err == nil {
+		k.Syms.addRange(name, addr, size)
+	}
+	return addr, err
+}
+
+// TextInUse says whether a CPU may still run code in [start, end): it stands
+// there, or a trap that it handles will return there, or it is in code that
+// opaque holds, such as a trap's entry, where nobody knows what it returns to.
+func (k *Kernel) TextInUse(start, end uint64, opaque func(ip uint64) bool) bool {
+	for _, c := range k.CPUs {
+		if !c.busy() {
+			continue
+		}
+		if ip := c.V.IP(); ip >= start && ip < end || opaque(ip) {
+			return true
+		}
+		for i := range c.depth {
+			if ip := c.traps[i].Regs.IP(); ip >= start && ip < end {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -28,11 +28,13 @@ const (
 	EvLog                      // printk: Name = text
 	EvReg                      // a probe was registered or removed: Name = what
 	EvReturn                   // a return handler has run: Name, IP = where it returns to, Arg = ax
+	EvEmulate                  // the probed instruction was emulated: IP = the site
+	EvBoost                    // the CPU was sent into a boosted slot: IP = slot
 	numEventKinds
 )
 
 var eventNames = [numEventKinds]string{"trap", "trap_ret", "hit", "pre", "step", "post", "miss",
-	"fault", "restart", "ipi", "poke", "nmi", "switch", "log", "probe", "return"}
+	"fault", "restart", "ipi", "poke", "nmi", "switch", "log", "probe", "return", "emulate", "boost"}
 
 func (k EventKind) String() string { return eventNames[k] }
 

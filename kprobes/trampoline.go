@@ -12,6 +12,7 @@ func (s *Subsystem) RegisterTrampoline(c *kernel.CPU, p *Kprobe) error {
 	err := s.Register(c, p)
 	s.blacklist = list
 	if err == nil {
+		p.site.own = true
 		s.trampolines++
 	}
 	return err
@@ -19,7 +20,7 @@ func (s *Subsystem) RegisterTrampoline(c *kernel.CPU, p *Kprobe) error {
 
 // noSite is what runs while a CPU is busy without a hit (kernel/kprobes.c 5.8
 // kprobe_busy).
-var noSite = site{name: "kprobe_busy"}
+var noSite site
 
 // Busy is what BusyBegin found.
 type Busy struct{ was bool }

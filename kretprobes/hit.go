@@ -16,6 +16,9 @@ func (s *Subsystem) prepare(c *kernel.CPU, rp *Kretprobe, regs traps.Regs) int {
 	ri := rp.free
 	if ri == nil {
 		rp.NMissed++
+		if rp.Changed != nil {
+			rp.Changed()
+		}
 		if s.k.Trace.Enabled {
 			s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvMiss, Name: rp.name(), IP: rp.kp.Addr})
 		}
@@ -27,8 +30,9 @@ func (s *Subsystem) prepare(c *kernel.CPU, rp *Kretprobe, regs traps.Regs) int {
 		ri.giveBack()
 		return 0
 	}
-	if ri.rp == nil {
-		return 0 // its own entry handler has removed the probe
+	if ri.rp == nil { // its own entry handler has removed the probe
+		ri.giveBack()
+		return 0
 	}
 	sp := regs.SP()
 	ret, err := c.V.Read64(sp)

@@ -1,5 +1,7 @@
 package kretprobes
 
+import "emukp/kernel"
+
 // An Instance is struct kretprobe_instance: one call whose return is probed.
 // It knows the task and not the stack address: "This gives us all we need" to
 // find it again (the post).
@@ -8,6 +10,10 @@ type Instance struct {
 	RetAddr uint64 // what stood on the stack: the caller, or the trampoline
 	Data    []byte // the probe's own, DataSize bytes; kept from entry to return
 
+	// Index is the instance's number among those of its probe, from 0 on.
+	Index int
+
+	pool  Pool
 	rp    *Kretprobe // nil when the probe was removed meanwhile
 	next  *Instance  // in its task's list, or among the free ones
 	frame uint64     // where RetAddr stood: for stack traces, and Model.VerifyFrame
@@ -65,30 +71,63 @@ func (s *Subsystem) recycle(ri *Instance) {
 }
 
 func (ri *Instance) giveBack() {
-	if ri.rp != nil {
+	switch {
+	case ri.rp != nil:
 		ri.next = ri.rp.free
 		ri.rp.free = ri
+	case ri.pool != nil:
+		ri.pool.Put(ri.Index)
 	}
+}
+
+// A Pool is where the private data of a probe's instances lies, when it has to
+// lie somewhere special: in the guest's memory, where a guest's handlers find it.
+type Pool interface {
+	// Get gives the data of instance i, size bytes; it is called once for each
+	// when the probe is registered. After an error everything is Put back.
+	Get(c *kernel.CPU, i, size int) ([]byte, error)
+	// Put says that an instance will not be used any more: the probe is gone,
+	// and so is the call that it was in.
+	Put(i int)
 }
 
 // allocate makes all instances that the probe will ever use: a hit allocates
 // nothing.
-func (rp *Kretprobe) allocate() {
+func (rp *Kretprobe) allocate(c *kernel.CPU) error {
 	rp.all = make([]Instance, rp.MaxActive)
-	data := make([]byte, rp.MaxActive*rp.DataSize)
 	rp.free = nil
+	var data []byte
+	if rp.Pool == nil {
+		data = make([]byte, rp.MaxActive*rp.DataSize)
+	}
 	for i := len(rp.all) - 1; i >= 0; i-- {
 		ri := &rp.all[i]
-		ri.rp = rp
-		ri.Data = data[i*rp.DataSize : (i+1)*rp.DataSize : (i+1)*rp.DataSize]
+		ri.rp, ri.pool, ri.Index = rp, rp.Pool, i
+		if rp.Pool == nil {
+			ri.Data = data[i*rp.DataSize : (i+1)*rp.DataSize : (i+1)*rp.DataSize]
+		} else if err := ri.fill(c, rp.DataSize); err != nil {
+			rp.release()
+			return err
+		}
 		ri.giveBack()
 	}
+	return nil
 }
 
-// release is free_rp_inst: those in flight lose their probe.
+func (ri *Instance) fill(c *kernel.CPU, size int) (err error) {
+	ri.Data, err = ri.pool.Get(c, ri.Index, size)
+	return err
+}
+
+// release is free_rp_inst: those in flight lose their probe, and are freed when
+// their call ends.
 func (rp *Kretprobe) release() {
+	free := rp.free
 	for i := range rp.all {
 		rp.all[i].rp = nil
+	}
+	for ri := free; ri != nil; ri = ri.next {
+		ri.giveBack()
 	}
 	rp.all, rp.free = nil, nil
 }

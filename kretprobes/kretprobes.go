@@ -33,6 +33,11 @@ type Kretprobe struct {
 	DataSize  int           // bytes of Instance.Data
 	Flags     kprobes.Flags // FlagDisabled may be preset
 	Label     string        // for traces and reports; the place if empty
+	// Pool keeps the instances' data; nil is Go's memory.
+	Pool Pool
+	// Changed is told when NMissed, the entry's counter or its flags have
+	// changed: see kprobes.Kprobe.
+	Changed func()
 
 	NMissed uint64 // calls for which no instance was free
 	Hits    uint64 // returns handled
@@ -167,8 +172,12 @@ func (s *Subsystem) Register(c *kernel.CPU, rp *Kretprobe) error {
 		rp.MaxActive = s.model.DefaultMaxActive(len(s.k.CPUs))
 	}
 	rp.NMissed, rp.Hits = 0, 0
-	rp.allocate()
-	rp.kp = kprobes.Kprobe{Symbol: rp.Symbol, Offset: rp.Offset, Flags: rp.Flags & kprobes.FlagDisabled, Label: rp.name()}
+	if err := rp.allocate(c); err != nil {
+		rp.MaxActive = asked
+		return refuse(opRegister, rp.name(), kernel.ENOMEM, "no memory for %d instances: %v", rp.MaxActive, err)
+	}
+	rp.kp = kprobes.Kprobe{Symbol: rp.Symbol, Offset: rp.Offset, Flags: rp.Flags & kprobes.FlagDisabled, Label: rp.name(),
+		Changed: rp.Changed, OfReturn: true}
 	if rp.Symbol == "" {
 		rp.kp.Addr = rp.Addr
 	}

@@ -216,3 +216,55 @@ func TestHitDoesNotAllocate(t *testing.T) {
 		require.NotZero(r.t, rp.Hits)
 	})
 }
+
+// fakePool hands out memory and notes what comes back.
+type fakePool struct {
+	given map[int][]byte
+	fail  int // this Get fails; -1 none
+}
+
+func (p *fakePool) Get(_ *kernel.CPU, i, size int) ([]byte, error) {
+	if i == p.fail {
+		return nil, kernel.ENOMEM
+	}
+	p.given[i] = make([]byte, size)
+	return p.given[i], nil
+}
+
+func (p *fakePool) Put(i int) { delete(p.given, i) }
+
+// Memory of the caller's own: every instance has its piece, and gives it back
+// when probe and call are gone, whichever goes last.
+func TestPool(t *testing.T) {
+	r := newRig(t, kernel.Config{}, kretprobes.Options{})
+	pool := &fakePool{given: map[int][]byte{}, fail: -1}
+	rp := &kretprobes.Kretprobe{Symbol: "factorial", MaxActive: 3, DataSize: 8, Pool: pool}
+	var used []int
+	rp.EntryHandler = func(_ *kernel.CPU, ri *kretprobes.Instance, _ traps.Regs) int {
+		used = append(used, ri.Index)
+		ri.Data[0] = byte(100 + ri.Index)
+		return 0
+	}
+	rp.Handler = func(c *kernel.CPU, ri *kretprobes.Instance, _ traps.Regs) int {
+		require.Equal(t, byte(100+ri.Index), pool.given[ri.Index][0])
+		if rp.Registered() { // inside the innermost return: three calls are under way
+			require.NoError(t, r.s.Unregister(c, rp))
+			require.Len(t, pool.given, 3)
+		}
+		return 0
+	}
+	r.do(0, func(c *kernel.CPU) error { return r.s.Register(c, rp) })
+	require.Len(t, pool.given, 3)
+	require.EqualValues(t, 6, r.call(0, "factorial", 3))
+	require.Equal(t, []int{0, 1, 2}, used)
+	require.Empty(t, pool.given)
+
+	bad := &kretprobes.Kretprobe{Symbol: "factorial", MaxActive: 5, DataSize: 8, Pool: pool}
+	pool.fail = 2
+	r.do(0, func(c *kernel.CPU) error {
+		require.ErrorIs(t, r.s.Register(c, bad), kernel.ENOMEM)
+		return nil
+	})
+	require.Empty(t, pool.given)
+	require.Equal(t, 5, bad.MaxActive)
+}
