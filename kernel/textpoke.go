@@ -1,6 +1,11 @@
 package kernel
 
-import "emukp/emu"
+import (
+	"encoding/binary"
+
+	"emukp/emu"
+	"emukp/emu/x86"
+)
 
 // A Poke is one change of text.
 type Poke struct {
@@ -83,19 +88,46 @@ func (k *Kernel) AllocFarText(size uint64, name string) (uint64, error) {
 }
 
 // TextInUse says whether a CPU may still run code in [start, end): it stands
-// there, or a trap that it handles will return there, or it is in code that
-// opaque holds, such as a trap's entry, where nobody knows what it returns to.
-func (k *Kernel) TextInUse(start, end uint64, opaque func(ip uint64) bool) bool {
+// there, or something on the stacks that it uses looks like a return there.
+// Tasks that sleep are in schedule, and nobody is interrupted into that.
+func (k *Kernel) TextInUse(start, end uint64) bool {
 	for _, c := range k.CPUs {
 		if !c.busy() {
 			continue
 		}
-		if ip := c.V.IP(); ip >= start && ip < end || opaque(ip) {
+		if ip := c.V.IP(); ip >= start && ip < end || c.stackHolds(start, end) {
 			return true
 		}
-		for i := range c.depth {
-			if ip := c.traps[i].Regs.IP(); ip >= start && ip < end {
+	}
+	return false
+}
+
+// stackHolds looks through the stack from sp up, and through the other stacks
+// that it has pointers into: that of what an NMI has interrupted.
+func (c *CPU) stackHolds(start, end uint64) bool {
+	const step = ThreadSize + x86.PageSize
+	todo := []uint64{c.V.Reg(x86.RSP)}
+	seen := map[uint64]uint64{} // by stack: from where on
+	for len(todo) > 0 {
+		sp := todo[len(todo)-1] &^ 7
+		todo = todo[:len(todo)-1]
+		size := uint64(ThreadSize)
+		if off := sp - VmallocStart; off < vmallocSize {
+			size = step - off%step
+			if from, ok := seen[off/step]; ok && from <= sp {
+				continue
+			}
+			seen[off/step] = sp
+		}
+		buf := make([]byte, size)
+		buf = buf[:c.V.PeekSome(sp, buf)]
+		for ; len(buf) >= 8; buf = buf[8:] {
+			w := binary.LittleEndian.Uint64(buf)
+			if w >= start && w < end {
 				return true
+			}
+			if off := w - VmallocStart; off < vmallocSize && off/step != (sp-VmallocStart)/step {
+				todo = append(todo, w)
 			}
 		}
 	}

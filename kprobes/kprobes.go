@@ -146,8 +146,8 @@ func New(k *kernel.Kernel, opts Options) *Subsystem {
 	}
 	s := &Subsystem{k: k, model: opts.Model, opts: opts, sites: map[uint64]*site{}, boosted: map[uint64]*site{},
 		boundaries: map[uint64]bitmap{}, ctl: make([]ctlblk, len(k.CPUs))}
-	s.slots = slotCache{k: k, size: SlotSize, far: opts.FarSlots, opaque: s.isBlacklisted}
-	s.wide = slotCache{k: k, size: wideSlot, far: opts.FarSlots, opaque: s.isBlacklisted}
+	s.slots = slotCache{k: k, size: SlotSize, far: opts.FarSlots}
+	s.wide = slotCache{k: k, size: wideSlot, far: opts.FarSlots}
 	s.mutex.Name = "kprobe_mutex"
 	s.blacklist = k.Image().Blacklist()
 	k.Traps.Chain.Register(&traps.Notifier{Name: "kprobes", Priority: 1<<31 - 1, Call: s.exceptionsNotify})

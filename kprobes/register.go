@@ -2,7 +2,6 @@ package kprobes
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"emukp/emu/x86"
@@ -121,11 +120,6 @@ func (s *Subsystem) checkText(p *Kprobe, addr uint64) error {
 		}
 	}
 	return nil
-}
-
-// isBlacklisted says whether no probe may stand at an address.
-func (s *Subsystem) isBlacklisted(addr uint64) bool {
-	return slices.ContainsFunc(s.blacklist, func(r guestimg.Range) bool { return addr >= r.Start && addr < r.End })
 }
 
 // AddBlacklist closes more text to probes: a module's.

@@ -2,6 +2,7 @@ package kprobes
 
 import (
 	"errors"
+	"slices"
 
 	"emukp/kernel"
 	"emukp/kprobes/insn"
@@ -59,7 +60,6 @@ type slotCache struct {
 	far     bool
 	unuse   []uint64 // free slots, lowest last; bit 0: somebody has used it
 	garbage []uint64
-	opaque  func(ip uint64) bool // see kernel.TextInUse
 	pages   int
 }
 
@@ -102,9 +102,13 @@ func (sc *slotCache) free(slot uint64, dirty bool) {
 
 // collect is collect_garbage_slots: what nobody runs any more is free.
 func (sc *slotCache) collect() {
+	if len(sc.garbage) == 0 {
+		return
+	}
 	var rest []uint64
+	busy := sc.k.TextInUse(slices.Min(sc.garbage), slices.Max(sc.garbage)+sc.size)
 	for _, slot := range sc.garbage {
-		if sc.k.TextInUse(slot, slot+sc.size, sc.opaque) {
+		if busy && sc.k.TextInUse(slot, slot+sc.size) {
 			rest = append(rest, slot)
 		} else {
 			sc.unuse = append(sc.unuse, slot|1)
