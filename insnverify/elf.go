@@ -72,6 +72,11 @@ func open(path string) (*Binary, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return read(path, f, info.Size())
+}
+
+// read reads an ELF file of a known size.
+func read(path string, f io.ReaderAt, size int64) (*Binary, error) {
 	e, err := elf.NewFile(f)
 	if err != nil {
 		return nil, notELF(f, err)
@@ -80,7 +85,7 @@ func open(path string) (*Binary, error) {
 	if err := b.machine(e); err != nil {
 		return nil, err
 	}
-	if err := b.sections(e, info.Size()); err != nil {
+	if err := b.sections(e, size); err != nil {
 		return nil, err
 	}
 	return b, b.functions(e)
@@ -332,4 +337,25 @@ func (b *Binary) walkSpan(s span, visit func(place) bool) bool {
 		}
 	}
 	return true
+}
+
+// FuncAt is the function that holds an address.
+func (b *Binary) FuncAt(section int, addr uint64) (Func, bool) {
+	for _, f := range b.Funcs {
+		if f.Section == section && addr-f.Addr < f.Size {
+			return f, true
+		}
+	}
+	return Func{}, false
+}
+
+// NoSymbol is the error about a function that is not there.
+func (b *Binary) NoSymbol(name string) error {
+	switch {
+	case len(b.Funcs) == 0:
+		return fmt.Errorf("%s: has no symbols: name an address", b.Name)
+	case b.Stripped:
+		return fmt.Errorf("%s: no function is called '%s'; without .symtab there are the exported ones only", b.Name, name)
+	}
+	return fmt.Errorf("%s: no function is called '%s'", b.Name, name)
 }

@@ -25,8 +25,9 @@ type Report struct {
 	// NotRun are forms that could not be run in place, by reason; NotRunListed has instructions for each.
 	NotRun       map[string]int      `json:"not_run"`
 	NotRunListed map[string][]string `json:"not_run_listed"`
-	// Refused are forms that no probe may stand on, by way and reason.
-	Refused map[string]int `json:"refused"`
+	// Refused are forms that one way or several refuse a probe, by reason; RefusedBy says which ways, and how many.
+	Refused   map[string]int            `json:"refused"`
+	RefusedBy map[string]map[string]int `json:"refused_by"`
 
 	Divergences       int          `json:"divergences"`
 	DivergencesListed []Divergence `json:"divergences_listed"`

@@ -47,6 +47,9 @@ func (w *addrs) fillIn(f Form, sample []byte, far bool, r *rng) (*subject, error
 	w.fillImm(s, far, r)
 	s.info, err = insn.Analyze(s.code, 64)
 	s.in = s.info.Insn
+	if s.info.Fixup&insn.Shadow != 0 { // it is run together with what follows, which must not be the int3
+		s.code = append(s.code, 0x90)
+	}
 	return s, err
 }
 

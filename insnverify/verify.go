@@ -45,7 +45,8 @@ func Verify(ctx context.Context, bins []*Binary, o Options) (*Report, error) {
 		o.Ways = Ways()
 	}
 	r := &Report{Engine: emu.EngineVersion(), Seed: o.Seed, States: o.States, Exceptions: map[string]int{},
-		UndefinedListed: map[string]int{}, NotRun: map[string]int{}, NotRunListed: map[string][]string{}, Refused: map[string]int{}}
+		UndefinedListed: map[string]int{}, NotRun: map[string]int{}, NotRunListed: map[string][]string{}, Refused: map[string]int{},
+		RefusedBy: map[string]map[string]int{}}
 	for _, way := range o.Ways {
 		r.Ways = append(r.Ways, way.Name)
 	}
@@ -245,6 +246,7 @@ func (v *verifier) probed(s *subject, runs []run, first bool) error {
 	if len(runs) == 0 {
 		return nil
 	}
+	refused := map[string]bool{}
 	for i, p := range v.probers {
 		if p.RIPRel && !s.in.RIPRel {
 			continue
@@ -255,7 +257,7 @@ func (v *verifier) probed(s *subject, runs []run, first bool) error {
 		}
 		if err := p.register(kp); err != nil {
 			if first {
-				v.Refused[p.Name+": "+refusal(err)]++
+				v.refused(p.Name, refusal(err), refused)
 			}
 			continue
 		}
@@ -291,6 +293,18 @@ func (v *verifier) probed(s *subject, runs []run, first bool) error {
 		}
 	}
 	return nil
+}
+
+// refused counts a refusal, once for each reason of one form.
+func (v *verifier) refused(way, why string, counted map[string]bool) {
+	if !counted[why] {
+		counted[why] = true
+		v.Refused[why]++
+	}
+	if v.RefusedBy[why] == nil {
+		v.RefusedBy[why] = map[string]int{}
+	}
+	v.RefusedBy[why][way]++
 }
 
 func firstLine(err error) string {

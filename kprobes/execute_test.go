@@ -318,8 +318,8 @@ func TestProbeInTheShadow(t *testing.T) {
 
 // A probed hlt waits for an interrupt, unless a post-handler makes it a step.
 func TestProbedHLTWaits(t *testing.T) {
-	for _, model := range kprobes.Models() {
-		r := newRig(t, kernel.Config{CPUs: 2}, kprobes.Options{Model: model})
+	for _, opts := range []kprobes.Options{{}, {Model: &kprobes.Modern}, {FarSlots: true}} {
+		r := newRig(t, kernel.Config{CPUs: 2}, opts)
 		r.guestCode("", "FN nap\n\tsti\n\thlt\n\tmov $3, %eax\n\tret\nENDFN nap\n")
 		at, _ := r.k.Syms.Lookup("nap")
 		p := &kprobes.Kprobe{Addr: at + 1}

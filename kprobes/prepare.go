@@ -170,7 +170,7 @@ func (s *Subsystem) copyPair(st *site, pr *preparation, buf []byte) (int, error)
 //   - boosting is on, the table says that it may be, the probe has no
 //     post-handler, nothing has to be put right, a jmp rel32 fits and reaches,
 //     and it has no entry in the exception table: boosted. A hlt needs no
-//     permission: a step would end its wait
+//     permission, and may jump further: a step would end its wait
 //   - emulation of it is on: emulated; what the emulation can't finish (a
 //     stack that can't be written) is stepped
 //   - the model's step
@@ -184,9 +184,7 @@ func (s *Subsystem) chooseWay(st *site, pr *preparation, buf []byte, n int) {
 		st.way = leaving
 	case pr.second == nil && s.mayBoost(st, pr, n):
 		st.way = boosted
-		buf[n] = 0xe9
-		home := st.addr + uint64(in.Len) - (st.slot + uint64(n) + jumpSize)
-		binary.LittleEndian.PutUint32(buf[n+1:], uint32(home))
+		jumpHome(buf[n:], st.slot+uint64(n), st.addr+uint64(in.Len))
 	case st.emul: // its copy is for what emulation can't do
 		st.way = stepTF
 	}
@@ -198,15 +196,32 @@ func (s *Subsystem) chooseWay(st *site, pr *preparation, buf []byte, n int) {
 func (s *Subsystem) mayBoost(st *site, pr *preparation, n int) bool {
 	in := &pr.info
 	wanted := s.opts.Boost && in.Boostable || in.Fixup&insn.Waits != 0
-	if !wanted || pr.post || st.rip != insn.Auto || n+jumpSize > SlotSize {
+	if !wanted || pr.post || st.rip != insn.Auto {
 		return false
 	}
-	home := int64(st.addr + uint64(in.Len) - (st.slot + uint64(n) + jumpSize))
-	if home != int64(int32(home)) {
-		return false
+	size := jumpSize
+	if !reaches(st.slot+uint64(n)+jumpSize, st.addr+uint64(in.Len)) {
+		if in.Fixup&insn.Waits == 0 {
+			return false
+		}
+		size = farJumpSize
 	}
 	_, fixed := s.k.Traps.ExTable.Search(st.addr)
-	return !fixed
+	return !fixed && n+size <= SlotSize
+}
+
+func reaches(from, to uint64) bool { return int64(to-from) == int64(int32(to-from)) }
+
+// jumpHome writes a jmp rel32, or out of its reach a jmp through the word
+// behind it.
+func jumpHome(buf []byte, at, to uint64) {
+	if reaches(at+jumpSize, to) {
+		buf[0] = 0xe9
+		binary.LittleEndian.PutUint32(buf[1:], uint32(to-at-jumpSize))
+		return
+	}
+	copy(buf, "\xff\x25\x00\x00\x00\x00")
+	binary.LittleEndian.PutUint64(buf[6:], to)
 }
 
 // stepOf is how a model steps. An int3 behind the copy is reached by what goes

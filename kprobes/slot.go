@@ -44,8 +44,11 @@ const (
 	soloOff  = 2 * SlotSize
 )
 
-// jumpSize is the size of a jmp rel32.
-const jumpSize = 5
+// The sizes of a jmp rel32, and of a jmp through the word behind it.
+const (
+	jumpSize    = 5
+	farJumpSize = 14
+)
 
 // slotPageSize is how much executable memory is taken at a time.
 const slotPageSize = 4096

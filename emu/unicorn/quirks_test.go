@@ -336,3 +336,30 @@ func TestBranchOutOfCanonicalSpace(t *testing.T) {
 	requireException(t, s.exec("\x50\xc3", wild), x86.GP, wild) // push %rax; ret
 	require.Equal(t, uint64(scratchStack-40), st.R[x86.RSP])
 }
+
+// A 66 prefix before a near branch in 64-bit mode: AMD's way, not Intel's.
+func TestBranchesOf16Bits(t *testing.T) {
+	s := cured(t)
+	for _, c := range []struct {
+		code   string
+		rip    uint64
+		pushed uint64 // bytes
+	}{
+		{"\x66\xe9\x10\x00\xcc\xcc", scratchCode + 4 + 0x10, 0},
+		{"\x66\xeb\x10", scratchCode + 3 + 0x10, 0},
+		{"\x66\x0f\x83\x10\x00\xcc\xcc", scratchCode + 5 + 0x10, 0}, // jae, CF is 0
+		{"\x66\xe8\x10\x00\xcc\xcc", scratchCode + 4 + 0x10, 2},
+	} {
+		st := s.exec(c.code, 0)
+		require.EqualValues(t, ExitException, st.Exit, "%x", c.code)
+		require.Equal(t, c.rip&0xffff, st.RIP, "%x", c.code)
+		require.Equal(t, scratchStack-40-c.pushed, st.R[x86.RSP], "%x", c.code)
+	}
+}
+
+func TestXBEGINIsAMove(t *testing.T) {
+	st := cured(t).exec("\xc7\xf8\x78\x56\x34\x12\xcc", 0)
+	require.Equal(t, uint32(x86.BP), st.Vector)
+	require.EqualValues(t, 0x12345678, st.R[x86.RAX])
+	require.EqualValues(t, scratchCode+7, st.RIP)
+}
