@@ -199,6 +199,9 @@ func (s *Subsystem) mayBoost(st *site, pr *preparation, n int) bool {
 	if !wanted || pr.post || st.rip != insn.Auto {
 		return false
 	}
+	if in.Fixup&insn.SetsTF != 0 && in.Fixup&insn.AbsIP == 0 {
+		return false // popf: a TF that it loads would trap behind the jump, not behind the next instruction
+	}
 	size := jumpSize
 	if !reaches(st.slot+uint64(n)+jumpSize, st.addr+uint64(in.Len)) {
 		if in.Fixup&insn.Waits == 0 {

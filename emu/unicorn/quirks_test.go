@@ -203,6 +203,27 @@ func TestTFAfterIRETAndPOPF(t *testing.T) {
 	require.Zero(t, st.RFLAGS&x86.FlagTF)
 }
 
+// After PAUSE the engine has the trap come one instruction late; the block's census says so (EndLate), and then
+// the run stops in time.
+func TestTFIsLateAfterPause(t *testing.T) {
+	s := cured(t)
+	st := s.State()
+	s.exec("\xcd\x80", 0)
+	s.poke(scratchCode, "\xf3\x90\x90\x90\xf4")
+	require.NoError(t, s.RemoveCache(scratchCode, scratchCode+5))
+	st.RIP = scratchCode
+	requireException(t, s.step(), x86.DB, scratchCode+3)
+
+	s.Forget(scratchCode, 2)
+	require.NoError(t, s.RemoveCache(scratchCode, scratchCode+5))
+	st.RIP, st.RFLAGS, st.Dirty = scratchCode, x86.FlagOne|x86.FlagTF, DirtyFlags
+	for s.Run(); st.Exit == ExitNewBlock; s.Run() {
+		s.Census(st.NewAddr, st.NewSize, 1, EndLate)
+	}
+	require.EqualValues(t, ExitLate, st.Exit)
+	require.EqualValues(t, scratchCode+2, st.RIP)
+}
+
 // A repeated string instruction traps after each iteration, and stays at RIP
 // until the count is spent.
 func TestTFTrapsAtEachRepIteration(t *testing.T) {

@@ -429,8 +429,11 @@ func (d *decoder) stackSized(rows []opcodeRow) bool {
 
 // hole says whether ModRM selects an instruction that a group does not have.
 func (d *decoder) hole() bool {
-	if !d.HasModRM || d.VEX != NoVEX {
+	switch {
+	case !d.HasModRM || d.VEX == EVEX || d.VEX == XOP:
 		return false
+	case d.VEX != NoVEX: // groups 12 to 14 shift registers
+		return d.Map == Map0F && d.Opcode >= 0x71 && d.Opcode <= 0x73 && d.Mod() != 3
 	}
 	loneMember := d.Map == Map1B && d.Opcode&^1 == 0xc6 && d.ModRM > 0xf8 || // xabort, xbegin: r/m is 0
 		d.Map == Map0F && d.Opcode&^1 == 0xa6 && d.RM() != 0 // PadLock, the same
