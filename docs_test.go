@@ -17,6 +17,7 @@ import (
 	"emukp/kprobes"
 	"emukp/kprobes/insn"
 	"emukp/kretprobes"
+	"emukp/scenarios"
 	"emukp/scenarios/lang"
 	"emukp/tracefs"
 )
@@ -37,6 +38,7 @@ var generated = map[string]func() string{
 	"event_errors": eventErrorsTable,
 	"event_limits": eventLimitsTable,
 	"regs":         func() string { return "`" + strings.Join(lang.RegNames(), "` `") + "`\n" },
+	"features":     featuresTable,
 }
 
 var generatedPart = regexp.MustCompile(`(?s)<!-- generated: (\w+) -->\n.*?<!-- end -->`)
@@ -163,6 +165,14 @@ func eventLimitsTable() string {
 		{"bytes of a line", tracefs.MaxLine},
 	} {
 		rows = append(rows, []string{l.what, fmt.Sprint(l.n)})
+	}
+	return table(rows...)
+}
+
+func featuresTable() string {
+	rows := [][]string{{"feature", "values", "meaning"}}
+	for _, f := range scenarios.Features() {
+		rows = append(rows, []string{"`" + f[0] + "`", f[1], f[2]})
 	}
 	return table(rows...)
 }

@@ -51,7 +51,9 @@ var storeys = []storey{
 		ext: "go.starlark.net/...", std: "os"},
 	{pkg: "scenarios/mkcache", own: "emu emu/x86 guestimg kernel scenarios scenarios/lang", std: "os os/exec"}, // go generate
 	// Measures the host's time, which is its purpose.
-	{pkg: "bench", own: "emu emu/unicorn emu/x86 traps guestimg kernel kprobes kretprobes kmod tracefs", ext: "golang.org/x/sys/unix", std: "os time"},
+	{pkg: "bench", own: "emu emu/unicorn emu/x86 traps guestimg kernel kprobes kprobes/insn kretprobes kmod tracefs", ext: "golang.org/x/sys/unix", std: "os runtime time"},
+	// Reads binaries, and runs objdump to be compared with.
+	{pkg: "insnverify", own: "emu emu/x86 traps guestimg kernel kprobes kprobes/insn", ext: "golang.org/x/arch/x86/x86asm", std: "os os/exec"},
 	{pkg: "bench/mkmodule", own: "emu/x86 guestimg", std: "os"}, // go generate
 	{pkg: "cmd/emukp", own: "...", ext: "github.com/urfave/cli/v3 golang.org/x/term golang.org/x/sys/...", std: "..."},
 }

@@ -71,6 +71,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := r.hits(ctx, o); err != nil {
 		return nil, err
 	}
+	if err := r.register(ctx, o); err != nil {
+		return nil, err
+	}
 	return r, r.startup()
 }
 
@@ -136,6 +139,11 @@ func newGuest(cpus int, quantum uint64) (*guest, error) {
 
 // newGuestOf is a guest with a model of kprobes.
 func newGuestOf(cpus int, quantum uint64, model *kprobes.Model) (*guest, error) {
+	return newGuestWith(cpus, quantum, kprobes.Options{Model: model})
+}
+
+// newGuestWith is a guest with all choices of kprobes.
+func newGuestWith(cpus int, quantum uint64, opts kprobes.Options) (*guest, error) {
 	k, err := kernel.Boot(kernel.Config{CPUs: cpus, Budget: 1 << 62, Policy: &kernel.RoundRobin{Quantum: quantum}})
 	if err != nil {
 		return nil, err
@@ -148,7 +156,7 @@ func newGuestOf(cpus int, quantum uint64, model *kprobes.Model) (*guest, error) 
 		k.Close()
 		return nil, err
 	}
-	return &guest{k, kprobes.New(k, kprobes.Options{Model: model})}, nil
+	return &guest{k, kprobes.New(k, opts)}, nil
 }
 
 func (g *guest) sym(name string) (uint64, error) {

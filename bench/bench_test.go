@@ -8,6 +8,7 @@ import (
 
 	"emukp/kernel"
 	"emukp/kprobes"
+	"emukp/kprobes/insn"
 )
 
 // The figures exist and are sane; how fast the machine is, is not tested.
@@ -15,7 +16,9 @@ func TestRun(t *testing.T) {
 	r, err := Run(context.Background(), Options{Rounds: 1})
 	require.NoError(t, err)
 	for _, name := range []string{"raw_sort", "machine_sort", "idle_sort", "two_cpus_sort", "raw_hash", "idle_hash",
-		"int3_step_raw", "kprobe_hit", "kprobe_hit_modern", "jprobe_hit", "kretprobe", "kretprobe_direct", "boot_1", "boot_4", "memory_per_cpu"} {
+		"int3_step_raw", "kprobe_hit", "kprobe_hit_modern", "kprobe_hit_boosted", "kprobe_hit_emulated",
+		"kprobe_hit_rip", "kprobe_hit_scratch", "kprobe_hit_segment", "kprobe_call_emulated", "kprobe_call_stepped",
+		"register", "memory_per_probe", "hit_of_one", "hit_of_many", "jprobe_hit", "kretprobe", "kretprobe_direct", "boot_1", "boot_4", "memory_per_cpu"} {
 		f, ok := r.Get(name)
 		require.True(t, ok, name)
 		require.Greater(t, f.Value, 0.0, name)
@@ -29,12 +32,15 @@ func TestRun(t *testing.T) {
 // The hit path allocates nothing.
 func TestHitDoesNotAllocate(t *testing.T) {
 	for _, model := range kprobes.Models() {
-		t.Run(model.Name, func(t *testing.T) { hitDoesNotAllocate(t, model) })
+		t.Run(model.Name, func(t *testing.T) { hitDoesNotAllocate(t, kprobes.Options{Model: model}) })
 	}
+	t.Run("boosted", func(t *testing.T) { hitDoesNotAllocate(t, kprobes.Options{Boost: true}) })
+	t.Run("emulated", func(t *testing.T) { hitDoesNotAllocate(t, kprobes.Options{Emulate: kprobes.EmulateAll}) })
+	t.Run("scratch", func(t *testing.T) { hitDoesNotAllocate(t, kprobes.Options{Strategy: insn.Scratch, FarSlots: true}) })
 }
 
-func hitDoesNotAllocate(t *testing.T, model *kprobes.Model) {
-	g, err := newGuestOf(1, 1<<40, model)
+func hitDoesNotAllocate(t *testing.T, opts kprobes.Options) {
+	g, err := newGuestWith(1, 1<<40, opts)
 	require.NoError(t, err)
 	defer g.k.Close()
 	p := &kprobes.Kprobe{Symbol: "bench_site", Pre: nothing}

@@ -9,6 +9,7 @@ import (
 	"emukp/kernel"
 	"emukp/kmod"
 	"emukp/kprobes"
+	"emukp/kprobes/insn"
 	"emukp/kretprobes"
 	"emukp/tracefs"
 	"emukp/traps"
@@ -22,6 +23,7 @@ type hitBench struct {
 	name, what string
 	loop       string // guest function of the number of hits
 	model      *kprobes.Model
+	opts       kprobes.Options                     // beside the model
 	register   func(c *kernel.CPU, g *guest) error // nil: nothing, the loop's own cost
 }
 
@@ -37,6 +39,22 @@ var hitBenches = []hitBench{
 		loop: "bench_hits", model: &kprobes.Classic, register: registerGuestHandler},
 	{name: "event_hit", what: "one hit of a probe event with two register arguments, modern model; Linux 6.1 in QEMU takes 2,059 ns over the int3",
 		loop: "bench_hits", model: &kprobes.Modern, register: registerEvent},
+	{name: "kprobe_hit_boosted", what: "the same boosted: the copy jumps home, no second trap",
+		loop: "bench_hits", model: &kprobes.Classic, opts: kprobes.Options{Boost: true}, register: registerSite},
+	{name: "kprobe_hit_emulated", what: "the same emulated: no copy is run, no second trap",
+		loop: "bench_hits", model: &kprobes.Classic, opts: kprobes.Options{Emulate: kprobes.EmulateAll}, register: registerSite},
+	{loop: "bench_rip", model: &kprobes.Classic},
+	{name: "kprobe_hit_rip", what: "one hit of an instruction with an operand relative to ip, its displacement rewritten",
+		loop: "bench_rip", model: &kprobes.Classic, register: registerRip},
+	{name: "kprobe_hit_scratch", what: "the same out of reach, by a scratch register",
+		loop: "bench_rip", model: &kprobes.Classic, opts: kprobes.Options{FarSlots: true, Strategy: insn.Scratch}, register: registerRip},
+	{name: "kprobe_hit_segment", what: "the same by the base of fs",
+		loop: "bench_rip", model: &kprobes.Classic, opts: kprobes.Options{FarSlots: true, Strategy: insn.Segment}, register: registerRip},
+	{loop: "bench_calls", model: &kprobes.Modern},
+	{name: "kprobe_call_emulated", what: "one hit of a call, emulated as the modern model does",
+		loop: "bench_calls", model: &kprobes.Modern, register: registerCall},
+	{name: "kprobe_call_stepped", what: "the same stepped with TF",
+		loop: "bench_calls", model: &kprobes.Modern, opts: kprobes.Options{Emulate: kprobes.EmulateNothing}, register: registerCall},
 	{loop: "bench_calls", model: &kprobes.Classic},
 	{name: "jprobe_hit", what: "one jprobe hit: a guest entry that only calls jprobe_return, and the step",
 		loop: "bench_calls", model: &kprobes.Classic, register: registerJprobe},
@@ -85,6 +103,14 @@ func registerGuestHandler(c *kernel.CPU, g *guest) error {
 	return g.s.Register(c, p)
 }
 
+func registerRip(c *kernel.CPU, g *guest) error {
+	return g.s.Register(c, &kprobes.Kprobe{Symbol: "bench_rip_site", Pre: nothing})
+}
+
+func registerCall(c *kernel.CPU, g *guest) error {
+	return g.s.Register(c, &kprobes.Kprobe{Symbol: "bench_call_site", Pre: nothing})
+}
+
 func registerReturn(style kretprobes.Style) func(*kernel.CPU, *guest) error {
 	return func(c *kernel.CPU, g *guest) error {
 		s, err := kretprobes.NewOn(c, g.s, kretprobes.Options{Trampoline: &style})
@@ -119,7 +145,9 @@ func (r *Report) hits(ctx context.Context, o Options) error {
 	defer raw.close()
 	runs := []func() error{raw.int3AndStep}
 	for _, b := range hitBenches {
-		g, err := newGuestOf(1, 1<<40, b.model)
+		opts := b.opts
+		opts.Model = b.model
+		g, err := newGuestWith(1, 1<<40, opts)
 		if err != nil {
 			return err
 		}

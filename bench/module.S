@@ -25,12 +25,26 @@ bench_fn:
 	.type	bench_calls, @function
 bench_calls:			/* bench_calls(n): n calls of bench_fn */
 	pushq	%rdi
-1:	call	bench_fn
+	.globl	bench_call_site
+bench_call_site:
+	call	bench_fn
 	decq	(%rsp)
-	jnz	1b
+	jnz	bench_call_site
 	popq	%rdi
 	ret
 	.size	bench_calls, . - bench_calls
+
+	.globl	bench_rip, bench_rip_site
+	.balign	16
+	.type	bench_rip, @function
+bench_rip:			/* bench_rip(n): n loads relative to rip */
+	movq	%rdi, %rcx
+bench_rip_site:
+	movq	bench_jprobe_return(%rip), %rax
+	decq	%rcx
+	jnz	bench_rip_site
+	ret
+	.size	bench_rip, . - bench_rip
 
 	.balign	16
 	.type	bench_entry, @function

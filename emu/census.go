@@ -128,6 +128,11 @@ func endFlags(in *x86.Insn) uint16 {
 		return unicorn.EndSTI
 	case 0xcf:
 		return unicorn.EndIRET
+	case 0x90:
+		if in.Rep == 0xf3 { // pause
+			return unicorn.EndLate
+		}
+		return 0
 	case 0x9c:
 		return unicorn.EndPUSHF
 	case 0x9d:

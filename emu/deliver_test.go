@@ -207,6 +207,11 @@ func TestAbsentGateAndLimit(t *testing.T) {
 	require.Equal(t, x86.NP, deliver(t, v, x.Event()))
 	require.Equal(t, []uint64{99<<3 | 2, textVA + 1}, words(t, v, 2), "no EXT: the program asked for it")
 
+	code(t, v, textVA, "\x90\x48\x2e\xcd\x63") // the fault is at its first prefix
+	x = v.Run(Limit{Insns: 9})
+	require.Equal(t, x86.NP, deliver(t, v, x.Event()))
+	require.Equal(t, []uint64{99<<3 | 2, textVA + 1}, words(t, v, 2))
+
 	require.NoError(t, v.eng.WriteTable(idtr, idtVA, 0x20*16-1, 0))
 	v.SetIP(textVA)
 	v.SetReg(x86.RSP, stackVA)
@@ -301,10 +306,17 @@ func TestCombine(t *testing.T) {
 
 func TestBranchOutOfCanonicalSpaceFaultsAtTheBranch(t *testing.T) {
 	v := bare(t, 1).CPUs()[0]
-	for _, program := range []string{"\x90\xff\xe0", "\x90\xff\xd0", "\x50\xc3", "\x50\xc2\x10\x00"} {
+	for _, program := range []string{"\x90\xff\xe0", "\x90\xff\xd0", "\x50\xc3", "\x50\xc2\x10\x00", "\x50\x48\xcb", "\x50\x48\xca\x10\x00",
+		"\x90\x48\xff\x2b", "\x90\x48\xff\x1b"} {
 		code(t, v, textVA, program)
 		v.SetReg(x86.RSP, stackVA)
 		v.SetReg(x86.RAX, 0x1234_5678_9abc_def0)
+		v.SetReg(x86.RBX, stackVA)
+		require.NoError(t, v.Write64(stackVA, 0x1234_5678_9abc_def0)) // for far jumps: offset, selector
+		require.NoError(t, v.Write64(stackVA+8, x86.KernelCS))
+		if program[1] == 0x48 && program[0] == 0x50 { // and for lret, above the offset that is pushed
+			require.NoError(t, v.Write64(stackVA, x86.KernelCS))
+		}
 		n := v.St.Insns
 		x := v.Run(Limit{Insns: 9})
 		require.Equal(t, "#GP code 0x0", x.String())
@@ -315,6 +327,27 @@ func TestBranchOutOfCanonicalSpaceFaultsAtTheBranch(t *testing.T) {
 			sp -= 8
 		}
 		require.Equal(t, sp, v.Reg(x86.RSP), "% x", program)
+	}
+}
+
+// The same when the branch is stepped: the engine would trap behind it.
+func TestStepOutOfCanonicalSpaceFaultsAtTheBranch(t *testing.T) {
+	v := bare(t, 1).CPUs()[0]
+	trapStub(t, v, x86.DB, "\xcd\xf0")
+	for _, door := range []bool{false, true} {
+		v.SetDoor(door)
+		for _, program := range []string{"\xff\xe0", "\xff\xd0", "\x41\xff\xe3"} {
+			code(t, v, textVA, program)
+			v.SetReg(x86.RSP, stackVA)
+			v.SetReg(x86.RAX, 1<<62)
+			v.SetReg(x86.R11, 1<<62)
+			v.SetFlags(x86.FlagOne | x86.FlagTF)
+			n := v.St.Insns
+			require.Equal(t, "#GP code 0x0", v.Run(Limit{Insns: 9}).String())
+			require.Equal(t, uint64(textVA), v.IP())
+			require.Equal(t, uint64(stackVA), v.Reg(x86.RSP))
+			require.Equal(t, n, v.St.Insns)
+		}
 	}
 }
 
@@ -336,5 +369,39 @@ func TestUndefinedOpcode(t *testing.T) {
 		require.Equal(t, "#UD", x.String(), "% x", bad)
 		require.Equal(t, uint64(textVA+1), v.IP())
 		require.Equal(t, n+1, v.St.Insns)
+	}
+}
+
+// Instructions after which the engine forgets the trap of the step.
+func TestStepTrapIsNotLate(t *testing.T) {
+	const there = textVA + 0x100
+	v := bare(t, 1).CPUs()[0]
+	far := func(words ...uint64) {
+		for i, w := range words {
+			require.NoError(t, v.Write64(stackVA-0x100+8*uint64(i), w))
+		}
+	}
+	for _, door := range []bool{false, true} {
+		for _, limit := range []Limit{{Insns: 9}, {Insns: 9, Exact: true}, {Insns: 1, Exact: true}} {
+			for _, to := range []uint64{there, dataVA + 0x20000} { // the second has no page
+				for _, program := range []string{"\xf3\x90", "\x48\xcb", "\x48\xff\x28", "\x48\xff\x18", "\x48\xcf"} {
+					v.SetDoor(door)
+					code(t, v, there, "\xcc\x90\x90")
+					code(t, v, textVA, program+"\x90\x90\x90")
+					far(to, x86.KernelCS, x86.FlagOne|x86.FlagCF, stackVA, x86.KernelDS)
+					v.SetReg(x86.RSP, stackVA-0x100)
+					v.SetReg(x86.RAX, stackVA-0x100)
+					v.SetFlags(x86.FlagOne | x86.FlagTF)
+					n := v.St.Insns
+					require.Equal(t, "#DB", v.Run(limit).String(), "% x", program)
+					want := to
+					if program[0] == 0xf3 {
+						want = textVA + 2
+					}
+					require.Equal(t, want, v.IP(), "% x", program)
+					require.Equal(t, n+1, v.St.Insns, "% x", program)
+				}
+			}
+		}
 	}
 }

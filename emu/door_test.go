@@ -1,6 +1,7 @@
 package emu
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,15 +10,21 @@ import (
 )
 
 // trapStub is the guest kernel's stub of an exception from the kernel
-// (guestimg/src/x86_64/entry.S), with a handler at fn.
+// (guestimg/src/x86_64/entry.S), with a handler fn. That of #BP moves the frame
+// down and leaves a gap.
 func trapStub(t testing.TB, v *VCPU, vec x86.Vector, fn string) {
 	at := uint64(textVA + 0x2000 + uint64(vec)*0x100)
 	g := goodGate(vec)
 	g.Offset = at
 	setGate(t, v, vec, g)
+	entry := "\x74\x03\x0f\x01\xf8" // jz 1f; swapgs; 1:
+	if vec == x86.BP {
+		entry = "\x74\x05\x0f\x01\xf8\xeb\x18" + // jz 1f; swapgs; jmp 2f
+			strings.Repeat("\xff\x74\x24\x28", 6) // 1: pushq 40(%rsp); 2:
+	}
 	require.NoError(t, v.Poke(at, []byte("\x6a\xff"+ // pushq $-1
-		"\xf6\x44\x24\x10\x03\x74\x03\x0f\x01\xf8"+ // testb $3,16(%rsp); jz 1f; swapgs
-		"\xcd\xf1"+ //                             1: PUSHREGS
+		"\xf6\x44\x24\x10\x03"+entry+ //              testb $3,16(%rsp)
+		"\xcd\xf1"+ //                                PUSHREGS
 		"\xfc"+fn+ //                                 cld
 		"\xcd\xf2"+ //                                POPREGS
 		"\xf6\x44\x24\x10\x03\x74\x03\x0f\x01\xf8"+ // testb; jz; swapgs

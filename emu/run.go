@@ -106,6 +106,8 @@ func (v *VCPU) after() *Exit {
 		return v.halted()
 	case unicorn.ExitBudget, unicorn.ExitIret, unicorn.ExitWindow:
 		return nil // Run looks at the limit and at the lines itself
+	case unicorn.ExitLate:
+		v.exit = Exit{Kind: ExitException, Vector: x86.DB}
 	case unicorn.ExitStep:
 		v.hidePushedTF()
 		return nil
@@ -213,7 +215,10 @@ func (v *VCPU) exception() *Exit {
 		if v.behind(0xcd, byte(vec)) && v.eng.SoftException() {
 			return v.softInterrupt(vec)
 		}
-		if vec != x86.DB {
+		if vec == x86.DB && !x86.Canonical(st.RIP) && v.undoBranch() { // a step: it had no chance to fault there
+			x.Vector, x.Code = x86.GP, 0
+		}
+		if x.Vector != x86.DB {
 			v.uncount()
 		}
 	default:
@@ -222,33 +227,40 @@ func (v *VCPU) exception() *Exit {
 	return x
 }
 
-// undoBranch: a near branch to an address that is not canonical faults itself
-// (SDM 2A CALL), but the engine has run it.
-func (v *VCPU) undoBranch() {
+// undoBranch: a branch to an address that is not canonical faults itself
+// (SDM 2A CALL), but the engine has run it. It says whether it could be undone: an IRET can't.
+func (v *VCPU) undoBranch() bool {
 	st := v.St
 	starts := v.census.blocks[blockKey{st.BlockKey(st.BlockAddr), st.BlockSize}].starts
 	if st.BlockSize == 0 || len(starts) == 0 {
-		return
+		return false
 	}
 	last := uint64(starts[len(starts)-1])
 	code := make([]byte, uint64(st.BlockSize)-last)
 	if v.Peek(st.BlockAddr+last, code) != nil {
-		return
+		return false
 	}
 	in, err := x86.Decode(code, v.m.Arch.Bits)
 	if err != nil || in.Map != x86.Map1B {
-		return
+		return false
 	}
+	far := 2 * uint64(in.OpSize/8) // bytes that a far branch pushes or pops
 	switch sp := st.R[x86.RSP]; {
 	case in.Opcode == 0xff && in.RegField() == 2: // call
 		v.SetReg(x86.RSP, sp+8)
 	case in.Opcode == 0xff && in.RegField() == 4: // jmp
 	case in.Opcode == 0xc3 || in.Opcode == 0xc2: // ret
 		v.SetReg(x86.RSP, sp-8-uint64(uint16(in.Imm())))
+	case in.Opcode == 0xff && in.RegField() == 3: // lcall
+		v.SetReg(x86.RSP, sp+far)
+	case in.Opcode == 0xff && in.RegField() == 5: // ljmp
+	case in.Opcode == 0xcb || in.Opcode == 0xca: // lret
+		v.SetReg(x86.RSP, sp-far-uint64(uint16(in.Imm())))
 	default:
-		return
+		return false
 	}
 	st.RIP = st.BlockAddr + last
+	return true
 }
 
 // softInterrupt is int n and int3: the gate's DPL is checked here since the
@@ -276,8 +288,13 @@ func (v *VCPU) softInterrupt(vec x86.Vector) *Exit {
 	return &v.exit
 }
 
-// softLen is the length of the instruction that raised a software interrupt.
+// softLen is the length of the instruction that raised a software interrupt, prefixes included: the last of its block.
 func (v *VCPU) softLen(vec x86.Vector) int {
+	st := v.St
+	starts := v.census.blocks[blockKey{st.BlockKey(st.BlockAddr), st.BlockSize}].starts
+	if len(starts) > 0 && st.RIP == st.BlockAddr+uint64(st.BlockSize) {
+		return int(st.BlockSize) - int(starts[len(starts)-1])
+	}
 	if (vec == x86.BP || vec == x86.OF || vec == x86.DB) && !v.behind(0xcd, byte(vec)) {
 		return 1 // int3, into, icebp
 	}

@@ -55,8 +55,9 @@ func (ks *Kallsyms) remove(im *guestimg.Image) {
 // addRange names memory that is no image's, as kallsyms does for kprobes'
 // slots (kernel/kallsyms.c get_ksymbol_kprobe, v5.9).
 func (ks *Kallsyms) addRange(name string, addr, size uint64) {
-	ks.addrs = append(ks.addrs, symbol{Symbol: guestimg.Symbol{Name: name, Addr: addr, Size: size}, end: addr + size})
-	ks.sort()
+	sym := symbol{Symbol: guestimg.Symbol{Name: name, Addr: addr, Size: size}, end: addr + size}
+	i := sort.Search(len(ks.addrs), func(i int) bool { return ks.addrs[i].Addr > addr })
+	ks.addrs = slices.Insert(ks.addrs, i, sym)
 }
 
 func (ks *Kallsyms) sort() {

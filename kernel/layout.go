@@ -15,9 +15,10 @@ const (
 
 	physBase = emu.PhysBase
 
-	imageSize   = 2 << 20
-	moduleSize  = 8 << 20
-	vmallocSize = 12 << 20
+	imageSize     = 2 << 20
+	minModuleSize = 8 << 20
+	maxModuleSize = 64 << 20
+	vmallocSize   = 12 << 20
 
 	// ThreadSize is the size of a kernel stack in bytes (THREAD_SIZE).
 	ThreadSize = 16 << 10
@@ -28,7 +29,9 @@ type memory struct {
 	m       *emu.Machine
 	modNext uint64 // first free address of the module area
 	modEnd  uint64 // and the end of what is free: slots are taken from there
-	vmNext  uint64 // and of the vmalloc area
+	modSize uint64 // of the module area
+	vmNext  uint64 // first free address of the vmalloc area
+	vmEnd   uint64 // and the end of what is free: far text is taken from there
 	modPA   uint64
 	vmPA    uint64
 	imagePA uint64
@@ -36,13 +39,16 @@ type memory struct {
 }
 
 func newMemory(m *emu.Machine) (*memory, error) {
-	mm := &memory{m: m, modNext: guestimg.ModuleBase, modEnd: guestimg.ModuleBase + moduleSize, vmNext: VmallocStart}
+	// A quarter of RAM is for modules and slots: by default 16 MiB, a million slots.
+	size := min(max(m.RAMSize()/4&^(x86.LargePage-1), minModuleSize), maxModuleSize)
+	mm := &memory{m: m, modNext: guestimg.ModuleBase, modEnd: guestimg.ModuleBase + size, modSize: size,
+		vmNext: VmallocStart, vmEnd: VmallocStart + vmallocSize}
 	areas := []struct {
 		va, size uint64
 		pa       *uint64
 	}{
 		{guestimg.KernelBase, imageSize, &mm.imagePA},
-		{guestimg.ModuleBase, moduleSize, &mm.modPA},
+		{guestimg.ModuleBase, size, &mm.modPA},
 		{VmallocStart, vmallocSize, &mm.vmPA},
 	}
 	for _, a := range areas {
@@ -104,7 +110,7 @@ func (mm *memory) frameFor(s guestimg.Segment) (uint64, error) {
 	switch {
 	case first >= guestimg.KernelBase && s.End() <= guestimg.KernelBase+imageSize:
 		return mm.imagePA + (first - guestimg.KernelBase), nil
-	case first >= guestimg.ModuleBase && s.End() <= guestimg.ModuleBase+moduleSize:
+	case first >= guestimg.ModuleBase && s.End() <= guestimg.ModuleBase+mm.modSize:
 		return mm.modPA + (first - guestimg.ModuleBase), nil
 	}
 	return 0, fmt.Errorf("%#x to %#x is outside the kernel's and the modules' areas", s.Addr, s.End())
@@ -126,6 +132,21 @@ func (mm *memory) allocModule(size uint64, prot emu.Prot) (uint64, error) {
 	return va, nil
 }
 
+// allocFar reserves whole pages at the end of the vmalloc area, out of reach of
+// a 32-bit displacement from any text.
+func (mm *memory) allocFar(size uint64, prot emu.Prot) (uint64, error) {
+	size = (size + x86.PageMask) &^ uint64(x86.PageMask)
+	if size > mm.vmEnd-mm.vmNext {
+		return 0, ENOMEM
+	}
+	va := mm.vmEnd - size
+	if err := mm.m.KernelSpace().Map(va, mm.vmPA+(va-VmallocStart), size, prot); err != nil {
+		return 0, err
+	}
+	mm.vmEnd = va
+	return va, nil
+}
+
 // allocStack makes a kernel stack with an absent page below it and returns
 // its top.
 func (mm *memory) allocStack() (uint64, error) {
@@ -136,7 +157,7 @@ func (mm *memory) allocStack() (uint64, error) {
 	}
 	bottom := mm.vmNext + x86.PageSize
 	top := bottom + ThreadSize
-	if top > VmallocStart+vmallocSize {
+	if top > mm.vmEnd {
 		return 0, ENOMEM
 	}
 	if err := mm.m.KernelSpace().Map(bottom, mm.vmPA+(bottom-VmallocStart), ThreadSize, emu.ProtRead|emu.ProtWrite); err != nil {
@@ -149,7 +170,7 @@ func (mm *memory) allocStack() (uint64, error) {
 func (mm *memory) freeStack(top uint64) { mm.stacks = append(mm.stacks, top) }
 
 // stackOverflow says whether an address lies in the guard page below a stack.
-func stackGuard(addr uint64) bool {
+func (mm *memory) stackGuard(addr uint64) bool {
 	off := addr - VmallocStart
-	return off < vmallocSize && off%(ThreadSize+x86.PageSize) < x86.PageSize
+	return addr < mm.vmNext && off < vmallocSize && off%(ThreadSize+x86.PageSize) < x86.PageSize
 }

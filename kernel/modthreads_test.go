@@ -42,13 +42,15 @@ func TestTaskSleepsForATime(t *testing.T) {
 	_, ok := a.Result()
 	require.True(t, ok)
 	require.InDelta(t, 7_000_000, k.M.Now()-before, 1_000_000, "ns")
-	addr, _ := k.Syms.Lookup("msleep")
-	err := k.Do(0, func(c *kernel.CPU) error {
-		c.PreemptDisable()
-		_, err := c.Call(addr, 1)
-		return err
-	})
-	require.ErrorContains(t, err, "BUG: sleeping function called from invalid context")
+	for _, fn := range []string{"msleep", "synchronize_sched"} {
+		addr, _ := k.Syms.Lookup(fn)
+		err := k.Do(0, func(c *kernel.CPU) error {
+			c.PreemptDisable()
+			_, err := c.Call(addr, 1)
+			return err
+		})
+		require.ErrorContains(t, err, "BUG: sleeping function called from invalid context", fn)
+	}
 }
 
 func TestModulePerCPU(t *testing.T) {

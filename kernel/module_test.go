@@ -90,7 +90,7 @@ func TestReserveModule(t *testing.T) {
 	require.EqualValues(t, 1, call(t, k, 0, "fa"))
 	require.EqualValues(t, 2, call(t, k, 0, "fb"))
 
-	big := build(t, k, "big", "char huge[9 << 20]; long f(void) { return (long)huge; }")
+	big := build(t, k, "big", "char huge[17 << 20]; long f(void) { return (long)huge; }")
 	require.ErrorIs(t, k.ReserveModule(big), kernel.ENOMEM)
 	_, err = k.LoadModule("big", big)
 	require.ErrorContains(t, err, "KiB are too many")

@@ -48,14 +48,14 @@ func (c *CPU) oopsTrap(t *traps.Trap) *Oops {
 	ip := t.Regs.IP()
 	var title string
 	switch {
-	case t.Vector == x86.PF && stackGuard(t.CR2):
+	case t.Vector == x86.PF && c.K.mm.stackGuard(t.CR2):
 		title = fmt.Sprintf("BUG: kernel stack overflow (page fault) at %016x", t.CR2)
 	case t.Vector == x86.PF:
 		title = "BUG: unable to handle kernel " + faultKind(t.CR2) + fmt.Sprintf(" at %016x", t.CR2)
 		if t.Code&x86.PFFetch != 0 && t.Code&x86.PFProt != 0 {
 			title = fmt.Sprintf("kernel tried to execute NX-protected page at %016x", t.CR2)
 		}
-	case t.Vector == x86.DF && (stackGuard(t.Regs.SP()-8) || stackGuard(c.V.CR2())):
+	case t.Vector == x86.DF && (c.K.mm.stackGuard(t.Regs.SP()-8) || c.K.mm.stackGuard(c.V.CR2())):
 		title = fmt.Sprintf("BUG: kernel stack overflow (double fault) at %016x", c.V.CR2())
 	case t.Vector == x86.UD && c.isBug(ip):
 		title = "kernel BUG at " + c.K.Syms.Name(ip)

@@ -1,6 +1,11 @@
 package kernel
 
-import "emukp/emu"
+import (
+	"encoding/binary"
+
+	"emukp/emu"
+	"emukp/emu/x86"
+)
 
 // A Poke is one change of text.
 type Poke struct {
@@ -16,11 +21,8 @@ type Poke struct {
 // answer in time, since it never leaves a handler.
 func (c *CPU) TextPoke(pokes ...Poke) error {
 	for _, p := range pokes {
-		if err := c.V.Poke(p.Addr, p.Bytes); err != nil {
+		if err := c.TextWrite(p); err != nil {
 			return err
-		}
-		if c.K.Trace.Enabled {
-			c.K.Trace.Emit(c, Event{Kind: EvPoke, IP: p.Addr, Arg: uint64(len(p.Bytes)), Name: hexBytes(p.Bytes)})
 		}
 	}
 	sync := func(o *CPU) {
@@ -47,6 +49,16 @@ func (c *CPU) TextPoke(pokes ...Poke) error {
 	return nil
 }
 
+// TextWrite writes kernel text that no CPU has ever run, so that none has to be
+// told.
+func (c *CPU) TextWrite(p Poke) error {
+	err := c.V.Poke(p.Addr, p.Bytes)
+	if err == nil && c.K.Trace.Enabled {
+		c.K.Trace.Emit(c, Event{Kind: EvPoke, IP: p.Addr, Arg: uint64(len(p.Bytes)), Name: hexBytes(p.Bytes)})
+	}
+	return err
+}
+
 func hexBytes(b []byte) string {
 	const digits = "0123456789abcdef"
 	var out []byte
@@ -68,4 +80,61 @@ func (k *Kernel) AllocText(size uint64, name string) (uint64, error) {
 		k.Syms.addRange(name, addr, size)
 	}
 	return addr, err
+}
+
+// AllocFarText is AllocText in the vmalloc area, where no 32-bit displacement
+// reaches any other text.
+func (k *Kernel) AllocFarText(size uint64, name string) (uint64, error) {
+	addr, err := k.mm.allocFar(size, emu.ProtRead|emu.ProtExec)
+	if err == nil {
+		k.Syms.addRange(name, addr, size)
+	}
+	return addr, err
+}
+
+// TextInUse says whether a CPU may still run code in [start, end): it stands
+// there, or something on the stacks that it uses looks like a return there.
+// Tasks that sleep are in schedule, and nobody is interrupted into that.
+func (k *Kernel) TextInUse(start, end uint64) bool {
+	for _, c := range k.CPUs {
+		if !c.busy() {
+			continue
+		}
+		if ip := c.V.IP(); ip >= start && ip < end || c.stackHolds(start, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// stackHolds looks through the stack from sp up, and through the other stacks
+// that it has pointers into: that of what an NMI has interrupted.
+func (c *CPU) stackHolds(start, end uint64) bool {
+	const step = ThreadSize + x86.PageSize
+	todo := []uint64{c.V.Reg(x86.RSP)}
+	seen := map[uint64]uint64{} // by stack: from where on
+	for len(todo) > 0 {
+		sp := todo[len(todo)-1] &^ 7
+		todo = todo[:len(todo)-1]
+		size := uint64(ThreadSize)
+		if off := sp - VmallocStart; off < vmallocSize {
+			size = step - off%step
+			if from, ok := seen[off/step]; ok && from <= sp {
+				continue
+			}
+			seen[off/step] = sp
+		}
+		buf := make([]byte, size)
+		buf = buf[:c.V.PeekSome(sp, buf)]
+		for ; len(buf) >= 8; buf = buf[8:] {
+			w := binary.LittleEndian.Uint64(buf)
+			if w >= start && w < end {
+				return true
+			}
+			if off := w - VmallocStart; off < vmallocSize && off/step != (sp-VmallocStart)/step {
+				todo = append(todo, w)
+			}
+		}
+	}
+	return false
 }

@@ -28,13 +28,15 @@ const (
 	EvLog                      // printk: Name = text
 	EvReg                      // a probe was registered or removed: Name = what
 	EvReturn                   // a return handler has run: Name, IP = where it returns to, Arg = ax
+	EvEmulate                  // the probed instruction was emulated: IP = the site
+	EvBoost                    // the CPU was sent into a boosted slot: IP = slot
 	EvLongjmp                  // a handler was left by a fault: Name, IP = where it was
 	EvEvent                    // a probe event: Name = its line, IP = the probe or where it returns to
 	numEventKinds
 )
 
 var eventNames = [numEventKinds]string{"trap", "trap_ret", "hit", "pre", "step", "post", "miss",
-	"fault", "restart", "ipi", "poke", "nmi", "switch", "log", "probe", "return", "longjmp", "event"}
+	"fault", "restart", "ipi", "poke", "nmi", "switch", "log", "probe", "return", "emulate", "boost", "longjmp", "event"}
 
 func (k EventKind) String() string { return eventNames[k] }
 

@@ -25,6 +25,10 @@ FN interrupt
 	int	$0x80
 	ret
 ENDFN interrupt
+FN system_call
+	syscall
+	ret
+ENDFN system_call
 FN iret
 	iretq
 ENDFN iret
@@ -46,7 +50,8 @@ ENDFN plain
 		{kprobes.Kprobe{Symbol: "call_memory"}, ok, kernel.EOPNOTSUPP},
 		{kprobes.Kprobe{Symbol: "jump_memory"}, ok, kernel.EOPNOTSUPP},
 		{kprobes.Kprobe{Symbol: "iret"}, ok, kernel.EOPNOTSUPP},
-		{kprobes.Kprobe{Symbol: "interrupt"}, kernel.EOPNOTSUPP, ok},
+		{kprobes.Kprobe{Symbol: "interrupt"}, ok, ok},
+		{kprobes.Kprobe{Symbol: "system_call"}, kernel.EOPNOTSUPP, ok},
 		{kprobes.Kprobe{Symbol: "undefined"}, kernel.EILSEQ, ok},
 		{kprobes.Kprobe{Addr: 0x400000}, kernel.EINVAL, kernel.ENOENT},
 		{kprobes.Kprobe{Symbol: "cpu_data"}, kernel.EINVAL, kernel.EINVAL},

@@ -34,8 +34,8 @@ type Edge struct {
 // ends in an oops that names it.
 var edges = []Edge{
 	{Idle, HitActive, "a probe's int3 is hit"},
-	{HitActive, HitSS, "the pre-handlers return 0, or a jprobe's entry called jprobe_return: the copy is stepped"},
-	{HitActive, Idle, "a pre-handler returns 1: it has changed the path"},
+	{HitActive, HitSS, "the pre-handlers return 0, or a jprobe's entry called jprobe_return: the copy is stepped, or the instruction emulated"},
+	{HitActive, Idle, "a pre-handler returns 1: it has changed the path; or the copy is boosted: nobody comes back from it"},
 	{HitSS, HitSSDone, "the copy has run and there is a post-handler"},
 	{HitSS, Idle, "the copy has run and there is none, or it faulted"},
 	{HitSSDone, Idle, "the post-handlers are done"},
@@ -64,6 +64,7 @@ type current struct {
 	site       *site
 	probes     []*Kprobe // of the site at the hit: who saw it begin sees it end
 	savedFlags uint64    // TF and IF as they were at the hit
+	saved      uint64    // the scratch register, or the base of fs
 }
 
 // ctlblk is struct kprobe_ctlblk: one for each CPU.
@@ -74,7 +75,7 @@ type ctlblk struct {
 	inFault bool    // its fault handler runs; robust handlers only
 	jprobe  jprobeState
 	dump    []string // what a report on a broken rule adds
-	walked  *Walks
+	s       *Subsystem
 }
 
 // Walks counts how often each transition was made, by the states that it
@@ -89,7 +90,7 @@ func (cb *ctlblk) set(c *kernel.CPU, to Status) {
 	if !legal[cb.status][to] {
 		c.Die(c.Bug(fmt.Sprintf("kprobes: illegal transition %s -> %s at %s", cb.status, to, cb.where())))
 	}
-	cb.walked[cb.status][to]++
+	cb.s.walked[cb.status][to]++
 	cb.status = to
 }
 
@@ -97,7 +98,7 @@ func (cb *ctlblk) where() string {
 	if cb.site == nil {
 		return "no site"
 	}
-	return cb.site.name
+	return cb.s.place(cb.site)
 }
 
 // savePrevious and restorePrevious bracket a hit inside a hit.

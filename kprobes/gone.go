@@ -55,9 +55,9 @@ func (s *Subsystem) kill(c *kernel.CPU, st *site) {
 	for _, p := range st.probes {
 		p.Flags |= FlagGone
 		p.changed()
-		s.event(c, "gone "+p.name(), st.addr)
+		s.event(c, "gone ", p)
 	}
-	s.k.CallRCU(func() { s.slots.free(st.slot) })
+	s.k.CallRCU(func() { s.freeSlot(st) })
 }
 
 // forgetGone drops a site of unloaded text when its last probe goes; false for

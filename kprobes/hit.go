@@ -13,10 +13,13 @@ import (
 
 // exceptionsNotify is kprobe_exceptions_notify.
 func (s *Subsystem) exceptionsNotify(t *traps.Trap) traps.Verdict {
+	c := t.CPU.(*kernel.CPU)
 	if t.Regs.User() {
+		if t.Die == traps.DieDebug && s.leftForUser(c, t.Regs) {
+			return traps.NotifyStop
+		}
 		return traps.NotifyDone
 	}
-	c := t.CPU.(*kernel.CPU)
 	handled := false
 	switch t.Die {
 	case traps.DieInt3:
@@ -24,7 +27,8 @@ func (s *Subsystem) exceptionsNotify(t *traps.Trap) traps.Verdict {
 	case traps.DieDebug:
 		handled = s.postKprobeHandler(c, t.Regs)
 	case traps.DiePageFault, traps.DieGPF, traps.DieTrap:
-		if s.ctl[c.ID].site != nil {
+		s.faultInBoosted(&s.ctl[c.ID], t.Regs)
+		if s.ctl[c.ID].site != nil && !s.enteredTrap(c, &s.ctl[c.ID], t.Regs) {
 			handled = s.kprobeFaultHandler(c, t)
 		}
 	}
@@ -60,30 +64,37 @@ func (s *Subsystem) kprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 		}
 		return true
 	}
-	s.prepareSinglestep(c, st, regs)
-	cb.set(c, HitSS)
+	s.execute(c, cb, st, regs)
 	return true
 }
 
 // strayClassic: an int3 while a jprobe's entry runs may be its jprobe_return
 // (break_handler); otherwise see restart.
 func (s *Subsystem) strayClassic(c *kernel.CPU, cb *ctlblk, addr uint64, regs traps.Regs) bool {
-	if cb.jprobe.jp != nil && s.longjmpBreakHandler(c, cb, addr, regs) {
+	if s.isSS(c, cb, addr, regs) || cb.jprobe.jp != nil && s.longjmpBreakHandler(c, cb, addr, regs) {
 		return true
 	}
 	return s.restart(c, addr, regs)
 }
 
-// strayModern: an int3 in the slot of the copy that is being stepped is the
-// end of the step (kprobe_is_ss).
+// strayModern: 6.x has no break_handler.
 func (s *Subsystem) strayModern(c *kernel.CPU, cb *ctlblk, addr uint64, regs traps.Regs) bool {
+	return s.isSS(c, cb, addr, regs) || s.restart(c, addr, regs)
+}
+
+// isSS: an int3 behind the copy that is being stepped is the end of the step
+// (kprobe_is_ss). The classic model steps so when a mov ss has another probe
+// behind it, and comes here from a software interrupt that returns.
+func (s *Subsystem) isSS(c *kernel.CPU, cb *ctlblk, addr uint64, regs traps.Regs) bool {
 	st := cb.site
-	if (cb.status == HitSS || cb.status == Reenter) && addr > st.slot && addr < st.slot+SlotSize {
-		regs.SetIP(addr)
-		s.postProcess(c, cb, st, regs)
-		return true
+	if st == nil || cb.status != HitSS && cb.status != Reenter {
+		return false
 	}
-	return s.restart(c, addr, regs)
+	end, ok := st.endOfCopy(addr)
+	if ok {
+		s.endedByInt3(c, cb, st, regs, end)
+	}
+	return ok
 }
 
 // restart: if the byte is no int3 any more, another CPU has just taken its
@@ -159,6 +170,10 @@ func (s *Subsystem) reenter(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs
 	if verdict.fatal {
 		s.unrecoverable(c, cb, st)
 	}
+	if s.runsAway(st, nil) { // no handler waits for its end: the outer hit stays as it is
+		s.boost(c, st, regs)
+		return true
+	}
 	c.PreemptDisable()
 	cb.savePrevious() // with the guard off, a second hit is forgotten here
 	if cb.status != Reenter {
@@ -166,7 +181,12 @@ func (s *Subsystem) reenter(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs
 	}
 	cb.site = st
 	cb.savedFlags = regs.Flags() & (x86.FlagTF | x86.FlagIF)
-	s.prepareSinglestep(c, st, regs)
+	if st.emul && s.emulate(c, st, regs) {
+		cb.restorePrevious(c)
+		c.PreemptEnable()
+		return true
+	}
+	s.prepareSinglestep(c, cb, st, regs)
 	return true
 }
 
@@ -187,27 +207,37 @@ func (s *Subsystem) unrecoverable(c *kernel.CPU, cb *ctlblk, st *site) {
 			p.name(), p.Symbol, p.Offset, s.k.Syms.Full(p.Addr)))
 	}
 	c.Die(c.Bug(fmt.Sprintf("Unrecoverable kprobe detected: %s is hit in state %s, while %s is stepped inside the hit of %s",
-		st.name, cb.status, cb.where(), cb.prev.site.name)))
-}
-
-// prepareSinglestep is prepare_singlestep, later setup_singlestep.
-func (s *Subsystem) prepareSinglestep(c *kernel.CPU, st *site, regs traps.Regs) {
-	regs.SetFlags(regs.Flags()&^x86.FlagIF | st.stepFlags)
-	regs.SetIP(st.slot)
-	if s.k.Trace.Enabled {
-		s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvStep, IP: st.slot, Name: st.name})
-	}
+		s.place(st), cb.status, cb.where(), s.place(cb.prev.site))))
 }
 
 // postKprobeHandler is post_kprobe_handler: the copy has been stepped.
 func (s *Subsystem) postKprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 	cb := &s.ctl[c.ID]
 	st := cb.site
-	if st == nil || cb.status != HitSS && cb.status != Reenter || st.stepFlags == 0 {
+	if st == nil || cb.status != HitSS && cb.status != Reenter {
 		return false
 	}
-	if st.info.Fixup&insn.Repeats != 0 && regs.IP() == st.slot {
+	if s.enteredTrap(c, cb, regs) {
+		return false // int1's own #DB, which nobody may lose
+	}
+	if st.way == stepInt3 {
+		return false
+	}
+	if st.plan.Fixup&insn.Repeats != 0 && regs.IP() == st.slot+uint64(st.lead) {
 		return true // a rep that is not done: TF is still set, step on
+	}
+	s.postProcess(c, cb, st, regs)
+	return true
+}
+
+// leftForUser: an iret that was stepped has gone to user mode, and its step trap
+// comes from there.
+func (s *Subsystem) leftForUser(c *kernel.CPU, regs traps.Regs) bool {
+	cb := &s.ctl[c.ID]
+	st := cb.site
+	const iret = insn.AbsIP | insn.SetsIF | insn.SetsTF
+	if st == nil || cb.status != HitSS && cb.status != Reenter || st.way == stepInt3 || st.plan.Fixup&iret != iret {
+		return false
 	}
 	s.postProcess(c, cb, st, regs)
 	return true
@@ -215,7 +245,15 @@ func (s *Subsystem) postKprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 
 // postProcess is what follows the step: kprobe_post_process.
 func (s *Subsystem) postProcess(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
-	s.model.finish(s, c, cb, st, regs)
+	cb.unreach(c, st, regs)
+	s.finish(c, cb, st, regs, 0)
+}
+
+// finish runs post-handlers before or after the registers are put right, as the
+// model says, and ends the hit. end is where the program goes on when no trap of
+// the step's own has ended it, otherwise 0.
+func (s *Subsystem) finish(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs, end uint64) {
+	s.model.finish(s, c, cb, st, regs, end)
 	if cb.status == Reenter {
 		cb.restorePrevious(c)
 	} else {
@@ -226,14 +264,14 @@ func (s *Subsystem) postProcess(c *kernel.CPU, cb *ctlblk, st *site, regs traps.
 
 // finishClassic: post-handlers run before the fixups, so regs->ip is still
 // behind the copy (arch/x86_64/kernel/kprobes.c 2.6.21 post_kprobe_handler).
-func (s *Subsystem) finishClassic(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
+func (s *Subsystem) finishClassic(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs, end uint64) {
 	s.post(c, cb, st, regs)
-	s.resumeExecution(c, cb, st, regs)
+	s.resumeExecution(c, cb, st, regs, end)
 }
 
 // finishModern: resume_singlestep comes first (kprobe_int3_handler, 6.1).
-func (s *Subsystem) finishModern(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
-	s.resumeExecution(c, cb, st, regs)
+func (s *Subsystem) finishModern(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs, end uint64) {
+	s.resumeExecution(c, cb, st, regs, end)
 	s.post(c, cb, st, regs)
 }
 
@@ -247,8 +285,13 @@ func (s *Subsystem) post(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
 
 // resumeExecution makes the state what it would be had the instruction run at
 // its own address (resume_execution).
-func (s *Subsystem) resumeExecution(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
-	fixup := st.info.Fixup
+func (s *Subsystem) resumeExecution(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs, end uint64) {
+	if end != 0 {
+		regs.SetIP(end)
+		regs.SetFlags(restoreBits(regs.Flags(), cb.savedFlags))
+		return
+	}
+	fixup := st.plan.Fixup
 	if fixup&(insn.FixRet|insn.FixFlags) != 0 {
 		s.fixStack(c, cb, st, regs)
 	}
@@ -256,7 +299,7 @@ func (s *Subsystem) resumeExecution(c *kernel.CPU, cb *ctlblk, st *site, regs tr
 		regs.Set(traps.CX, regs.Get(traps.CX)+st.addr-st.slot)
 		regs.Set(traps.R11, restoreBits(regs.Get(traps.R11), cb.savedFlags))
 	}
-	regs.SetIP(st.info.ResumeIP(regs.IP(), st.addr, st.slot))
+	regs.SetIP(st.steppedIP(regs.IP()))
 	flags := regs.Flags()
 	if fixup&insn.SetsTF == 0 {
 		flags = flags&^x86.FlagTF | cb.savedFlags&x86.FlagTF
@@ -273,19 +316,19 @@ func restoreBits(w, saved uint64) uint64 { return w&^(x86.FlagTF|x86.FlagIF) | s
 // slot, or flags with the step's TF and IF.
 func (s *Subsystem) fixStack(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
 	var b [8]byte
-	n := st.info.StackSize
+	n := st.plan.StackSize
 	if err := c.V.Read(regs.SP(), b[:n]); err != nil {
-		c.Die(c.Bug(fmt.Sprintf("kprobes: the stack of %s: %v", st.name, err)))
+		c.Die(c.Bug(fmt.Sprintf("kprobes: the stack of %s: %v", s.place(st), err)))
 	}
 	w := binary.LittleEndian.Uint64(b[:])
-	if st.info.Fixup&insn.FixRet != 0 {
-		w = st.info.ReturnAddress(st.addr)
+	if st.plan.Fixup&insn.FixRet != 0 {
+		w = st.plan.FixReturn(w, st.origin(), st.copied())
 	} else {
 		w = restoreBits(w, cb.savedFlags)
 	}
 	binary.LittleEndian.PutUint64(b[:], w)
 	if err := c.V.Write(regs.SP(), b[:n]); err != nil {
-		c.Die(c.Bug(fmt.Sprintf("kprobes: the stack of %s: %v", st.name, err)))
+		c.Die(c.Bug(fmt.Sprintf("kprobes: the stack of %s: %v", s.place(st), err)))
 	}
 }
 
@@ -298,10 +341,12 @@ func (s *Subsystem) kprobeFaultHandler(c *kernel.CPU, t *traps.Trap) bool {
 	st, regs := cb.site, t.Regs
 	switch cb.status {
 	case HitSS, Reenter:
-		if regs.IP() != st.slot {
+		ip, ok := st.faultIP(regs.IP())
+		if !ok {
 			return false // not in the copy: an NMI or a trap handler on top of it
 		}
-		regs.SetIP(st.addr)
+		cb.unreach(c, st, regs)
+		regs.SetIP(ip)
 		regs.SetFlags(restoreBits(regs.Flags(), cb.savedFlags))
 		if cb.status == Reenter {
 			cb.restorePrevious(c)
@@ -330,6 +375,16 @@ func (s *Subsystem) kprobeFaultHandler(c *kernel.CPU, t *traps.Trap) bool {
 	return false
 }
 
+// faultInBoosted: the copy that faults is run with no hit under way. It goes
+// back to its own address, as if it had been stepped. Linux leaves it in the
+// slot, where neither a report nor a table finds it.
+func (s *Subsystem) faultInBoosted(cb *ctlblk, regs traps.Regs) {
+	st := s.boosted[regs.IP()]
+	if st != nil && (cb.site != st || cb.status != HitSS && cb.status != Reenter) {
+		regs.SetIP(st.addr)
+	}
+}
+
 // note tells an oops which probes are in flight.
 func (s *Subsystem) note(c *kernel.CPU) []string {
 	var out []string
@@ -338,12 +393,12 @@ func (s *Subsystem) note(c *kernel.CPU) []string {
 		if cb.site == nil {
 			continue
 		}
-		line := fmt.Sprintf("Kprobe in flight: CPU %d, %s at %s", cpu, cb.status, cb.site.name)
+		line := fmt.Sprintf("Kprobe in flight: CPU %d, %s at %s", cpu, cb.status, s.place(cb.site))
 		if cb.handler != nil {
 			line += ", in a handler of " + cb.handler.name()
 		}
 		if cb.status == Reenter && cb.prev.site != nil {
-			line += fmt.Sprintf(", inside %s at %s", cb.prev.status, cb.prev.site.name)
+			line += fmt.Sprintf(", inside %s at %s", cb.prev.status, s.place(cb.prev.site))
 		}
 		out = append(out, line)
 		if cpu == c.ID {

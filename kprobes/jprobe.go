@@ -197,8 +197,7 @@ func (s *Subsystem) longjmpBreakHandler(c *kernel.CPU, cb *ctlblk, addr uint64, 
 	}
 	cb.handler = nil
 	cb.bringBack(c, regs)
-	s.prepareSinglestep(c, cb.site, regs)
-	cb.set(c, HitSS)
+	s.execute(c, cb, cb.site, regs)
 	return true
 }
 
@@ -207,7 +206,7 @@ func (s *Subsystem) entryReturned(c *kernel.CPU, cb *ctlblk) {
 	jp := cb.jprobe.jp
 	caller := binary.LittleEndian.Uint64(cb.jprobe.stack[:])
 	c.Die(c.Bug(fmt.Sprintf("kprobes: %s, the entry of jprobe %s at %s, returned to %s without jprobe_return()",
-		s.k.Syms.Name(jp.Entry), jp.name(), cb.site.name, s.k.Syms.Name(caller))))
+		s.k.Syms.Name(jp.Entry), jp.name(), s.place(cb.site), s.k.Syms.Name(caller))))
 }
 
 // wrongStack reports both sets of registers, as longjmp_break_handler does.
@@ -222,5 +221,5 @@ func (s *Subsystem) wrongStack(c *kernel.CPU, cb *ctlblk, regs traps.Regs) {
 		}
 	}
 	c.Die(c.Bug(fmt.Sprintf("kprobes: current sp %#x does not match saved sp %#x of jprobe %s at %s",
-		regs.SP(), j.sp(), j.jp.name(), cb.site.name)))
+		regs.SP(), j.sp(), j.jp.name(), s.place(cb.site))))
 }

@@ -8,6 +8,7 @@ import (
 	"emukp/emu/x86"
 	"emukp/guestimg"
 	"emukp/kernel"
+	"emukp/kprobes/insn"
 	"emukp/traps"
 )
 
@@ -80,13 +81,12 @@ func (p *Kprobe) name() string {
 // site is one patched address. Many probes may stand on it.
 type site struct {
 	addr   uint64
-	name   string
-	opcode byte // what the int3 replaced
-	armed  bool
-	gone   bool      // its text was unloaded, and the site left Subsystem.sites
-	own    bool      // the architecture's: a trampoline's
 	probes []*Kprobe // newest first, a jprobe last; replaced, never changed, since hits walk it
 	ainsn
+	opcode byte // what the int3 replaced
+	armed  bool
+	gone   bool // its text was unloaded, and the site left Subsystem.sites
+	own    bool // the architecture's: a trampoline's
 }
 
 // enabled says whether the site needs its int3.
@@ -104,6 +104,19 @@ type Options struct {
 	// setjmp around each handler, and a fault in it that nobody handles
 	// leaves the handler by longjmp instead of ending in an oops.
 	RobustFaults bool
+	// Strategy is how copies reach operands that are relative to ip. One that is
+	// named here is used wherever the instruction has such an operand, and what it
+	// can't do is refused with EINVAL.
+	Strategy insn.Strategy
+	// FarSlots puts the slots into the vmalloc area, out of reach of any text.
+	FarSlots bool
+	Emulate  Emulation
+	// Boost: slots end in a jump home where they may (CONFIG_PREEMPTION is not
+	// set).
+	Boost bool
+	// Linux61Defects: emulation is as wrong as that of Linux 6.1, see emulate.go;
+	// and a post-handler that joins a boosted probe is never called.
+	Linux61Defects bool
 }
 
 // A Subsystem is the kprobes of one kernel.
@@ -114,10 +127,12 @@ type Subsystem struct {
 	sites     map[uint64]*site
 	ctl       []ctlblk
 	slots     slotCache
+	wide      slotCache        // for a mov ss and what follows it
+	boosted   map[uint64]*site // by slot: whose copies run with no hit under way
 	blacklist []guestimg.Range
 	// boundaries has the instructions of each function that was looked at, by
 	// its address.
-	boundaries map[uint64]map[uint64]bool
+	boundaries map[uint64]bitmap
 	reentry    [numStatus]reentry // the model's, or without its guard
 	walked     Walks
 	jprobe     jprobeSyms
@@ -135,14 +150,19 @@ func New(k *kernel.Kernel, opts Options) *Subsystem {
 	if opts.Model == nil {
 		opts.Model = &Classic
 	}
-	s := &Subsystem{k: k, model: opts.Model, opts: opts, sites: map[uint64]*site{}, boundaries: map[uint64]map[uint64]bool{}, ctl: make([]ctlblk, len(k.CPUs))}
-	s.slots.k = k
+	s := &Subsystem{k: k, model: opts.Model, opts: opts, sites: map[uint64]*site{}, boosted: map[uint64]*site{},
+		boundaries: map[uint64]bitmap{}, ctl: make([]ctlblk, len(k.CPUs))}
+	s.slots = slotCache{k: k, size: SlotSize, far: opts.FarSlots}
+	s.wide = slotCache{k: k, size: wideSlot, far: opts.FarSlots}
 	s.mutex.Name = "kprobe_mutex"
 	s.blacklist = k.Image().Blacklist()
 	k.Traps.Chain.Register(&traps.Notifier{Name: "kprobes", Priority: 1<<31 - 1, Call: s.exceptionsNotify})
 	k.Notes = append(k.Notes, s.note)
 	k.RecoverText = s.recoverText
-	k.Resets = append(k.Resets, func(c *kernel.CPU) { s.ctl[c.ID] = ctlblk{walked: &s.walked} })
+	k.Resets = append(k.Resets, func(c *kernel.CPU) {
+		s.ctl[c.ID].dropSegment(c)
+		s.ctl[c.ID] = ctlblk{s: s}
+	})
 	s.resolveJprobeSyms()
 	if opts.RobustFaults {
 		k.LastChance = append(k.LastChance, s.leaveHandler)
@@ -152,7 +172,7 @@ func New(k *kernel.Kernel, opts Options) *Subsystem {
 		s.reentry[Reenter].fatal = false
 	}
 	for cpu := range s.ctl {
-		s.ctl[cpu].walked = &s.walked
+		s.ctl[cpu].s = s
 	}
 	return s
 }
@@ -160,8 +180,8 @@ func New(k *kernel.Kernel, opts Options) *Subsystem {
 // Register is register_kprobe. The error is a *kernel.OpError with a code as
 // the kernel's; nothing is changed then.
 func (s *Subsystem) Register(c *kernel.CPU, p *Kprobe) error {
-	if err := s.lock(c, "register_kprobe", p.name()); err != nil {
-		return err
+	if s.mutex.Lock(c) != nil {
+		return busy("register_kprobe", p.name())
 	}
 	defer s.mutex.Unlock()
 	if err := s.model.resolve(s, p); err != nil {
@@ -178,7 +198,7 @@ func (s *Subsystem) Register(c *kernel.CPU, p *Kprobe) error {
 	p.NMissed, p.Hits = 0, 0
 	p.site = st
 	st.add(p)
-	s.event(c, "register "+p.name(), p.Addr)
+	s.event(c, "register ", p)
 	if err := s.arm(c, st); err != nil { // the text has just been read: it can be written
 		c.Die(err)
 	}
@@ -186,10 +206,14 @@ func (s *Subsystem) Register(c *kernel.CPU, p *Kprobe) error {
 }
 
 func (s *Subsystem) lock(c *kernel.CPU, op, place string) error {
-	if err := s.mutex.Lock(c); err != nil {
-		return &kernel.OpError{Op: op, Place: place, Why: "kprobe_mutex is held, and a handler can't wait for it", Errno: kernel.EBUSY}
+	if s.mutex.Lock(c) != nil {
+		return busy(op, place)
 	}
 	return nil
+}
+
+func busy(op, place string) error {
+	return &kernel.OpError{Op: op, Place: place, Why: "kprobe_mutex is held, and a handler can't wait for it", Errno: kernel.EBUSY}
 }
 
 // RegisterAll is register_kprobes: all or none.
@@ -219,14 +243,16 @@ func (s *Subsystem) Unregister(c *kernel.CPU, p *Kprobe) error {
 
 // UnregisterAll is unregister_kprobes: one grace period for all.
 func (s *Subsystem) UnregisterAll(c *kernel.CPU, ps []*Kprobe) error {
-	slots, err := s.unlinkAll(c, ps)
+	sites, err := s.unlinkAll(c, ps)
 	if err != nil {
 		return err
 	}
 	stuck := c.SynchronizeSchedWithin()
-	for _, slot := range slots {
-		s.k.CallRCU(func() { s.slots.free(slot) })
-	}
+	s.k.CallRCU(func() {
+		for _, st := range sites {
+			s.freeSlot(st)
+		}
+	})
 	if stuck != nil {
 		return s.stuck(ps, stuck)
 	}
@@ -249,9 +275,9 @@ func (s *Subsystem) stuck(ps []*Kprobe, err error) error {
 		Why: why + ": it will not be hit again, but its memory and its slot are still in use"}
 }
 
-// unlinkAll is the part under the mutex; it returns the slots of sites that
-// have no probe any more.
-func (s *Subsystem) unlinkAll(c *kernel.CPU, ps []*Kprobe) (slots []uint64, err error) {
+// unlinkAll is the part under the mutex; it returns the sites that have no probe
+// any more.
+func (s *Subsystem) unlinkAll(c *kernel.CPU, ps []*Kprobe) (empty []*site, err error) {
 	if err := s.lock(c, "unregister_kprobe", fmt.Sprintf("%d probes", len(ps))); err != nil {
 		return nil, err
 	}
@@ -259,10 +285,10 @@ func (s *Subsystem) unlinkAll(c *kernel.CPU, ps []*Kprobe) (slots []uint64, err 
 	for _, p := range ps {
 		if st := s.unlink(c, p); st != nil && len(st.probes) == 0 && !s.forgetGone(st) {
 			delete(s.sites, st.addr)
-			slots = append(slots, st.slot)
+			empty = append(empty, st)
 		}
 	}
-	return slots, nil
+	return empty, nil
 }
 
 // unlink is __unregister_kprobe_top: nobody hits the probe from here on.
@@ -272,7 +298,7 @@ func (s *Subsystem) unlink(c *kernel.CPU, p *Kprobe) *site {
 		p.Addr = 0
 		return nil
 	}
-	s.event(c, "unregister "+p.name(), p.Addr)
+	s.event(c, "unregister ", p)
 	st.probes = slices.DeleteFunc(slices.Clone(st.probes), func(q *Kprobe) bool { return q == p })
 	p.site = nil
 	if err := s.arm(c, st); err != nil {
@@ -339,10 +365,33 @@ func (s *Subsystem) arm(c *kernel.CPU, st *site) error {
 
 const int3 = 0xcc
 
-func (s *Subsystem) event(c *kernel.CPU, what string, ip uint64) {
+func (s *Subsystem) event(c *kernel.CPU, what string, p *Kprobe) {
 	if s.k.Trace.Enabled {
-		s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvReg, Name: what, IP: ip})
+		s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvReg, Name: what + p.name(), IP: p.Addr})
 	}
+}
+
+// place names a site, for messages and traces.
+func (s *Subsystem) place(st *site) string {
+	if st == &noSite {
+		return "kprobe_busy"
+	}
+	return s.k.Syms.Name(st.addr)
+}
+
+// Boosted says whether the probe's copy runs in a slot that ends in a jump
+// home, without a step.
+func (p *Kprobe) Boosted() bool { return p.site != nil && p.site.way == boosted && !p.site.mustStep() }
+
+// Emulated says whether the probed instruction is emulated.
+func (p *Kprobe) Emulated() bool { return p.site != nil && p.site.way != boosted && p.site.emul }
+
+// Slot is the address of the copy, 0 when the probe is not registered.
+func (p *Kprobe) Slot() uint64 {
+	if p.site == nil {
+		return 0
+	}
+	return p.site.slot
 }
 
 // OriginalByte is what stood at an address before probes changed it.

@@ -58,9 +58,10 @@ func TestStepOfEachModel(t *testing.T) {
 	}
 }
 
-// A branch does not reach the int3 behind its copy: it is stepped with TF.
+// A branch does not reach the int3 behind its copy: where it is not emulated it
+// is stepped with TF.
 func TestModernStepsBranchesWithTF(t *testing.T) {
-	r := newRig(t, kernel.Config{Trace: true}, modern)
+	r := newRig(t, kernel.Config{Trace: true}, kprobes.Options{Model: &kprobes.Modern, Emulate: kprobes.EmulateNothing})
 	ps := r.probeAll("fib", "apply2")
 	require.EqualValues(t, 55, r.call(0, "fib", 10))
 	add, _ := r.k.Syms.Lookup("do_add")

@@ -1,7 +1,6 @@
 package kprobes
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -19,9 +18,8 @@ func (s *Subsystem) refuse(place string, code kernel.Errno, format string, args 
 // instruction. An address that agrees with the symbol is allowed beside it,
 // so that a probe can be registered again.
 func (s *Subsystem) resolveClassic(p *Kprobe) error {
-	place := p.name()
 	if p.site != nil {
-		return s.refuse(place, kernel.EINVAL, "this probe is registered already")
+		return s.refuse(p.name(), kernel.EINVAL, "this probe is registered already")
 	}
 	switch {
 	case p.Symbol == "" && p.Addr == 0:
@@ -32,14 +30,14 @@ func (s *Subsystem) resolveClassic(p *Kprobe) error {
 			return s.noSymbol(p)
 		}
 		if p.Addr != 0 && p.Addr != base+p.Offset {
-			return s.refuse(place, kernel.EINVAL, "both a symbol and an address (%#x) are given", p.Addr)
+			return s.refuse(p.name(), kernel.EINVAL, "both a symbol and an address (%#x) are given", p.Addr)
 		}
 		p.Addr = base + p.Offset
 	default:
 		p.Addr += p.Offset
 		p.Offset = 0
 	}
-	if err := s.checkAddress(place, p.Addr); err != nil {
+	if err := s.checkAddress(p, p.Addr); err != nil {
 		if p.Symbol != "" {
 			p.Addr = 0
 		}
@@ -60,13 +58,12 @@ func (s *Subsystem) noSymbol(p *Kprobe) error {
 // resolveModern makes the checks in the order of Linux 6.1: _kprobe_addr,
 // warn_kprobe_rereg, check_kprobe_address_safe.
 func (s *Subsystem) resolveModern(p *Kprobe) error {
-	place := p.name()
 	addr := p.Addr
 	switch {
 	case p.site != nil: // warn_kprobe_rereg comes later, with the same code
-		return s.refuse(place, kernel.EINVAL, "this probe is registered already")
+		return s.refuse(p.name(), kernel.EINVAL, "this probe is registered already")
 	case p.Symbol != "" && p.Addr != 0:
-		return s.refuse(place, kernel.EINVAL, "both a symbol and an address (%#x) are given", p.Addr)
+		return s.refuse(p.name(), kernel.EINVAL, "both a symbol and an address (%#x) are given", p.Addr)
 	case p.Symbol == "" && p.Addr == 0:
 		return s.refuse("no place", kernel.EINVAL, "neither a symbol nor an address is given")
 	case p.Symbol != "":
@@ -78,10 +75,10 @@ func (s *Subsystem) resolveModern(p *Kprobe) error {
 	addr += p.Offset
 	_, start, _, ok := s.k.Syms.SizeOffset(addr)
 	if !ok {
-		return s.refuse(place, kernel.ENOENT, "%#x belongs to no symbol", addr)
+		return s.refuse(p.name(), kernel.ENOENT, "%#x belongs to no symbol", addr)
 	}
 	p.Flags &= FlagDisabled
-	if err := s.checkText(place, addr); err != nil {
+	if err := s.checkText(p, addr); err != nil {
 		return err
 	}
 	if err := s.checkJprobe(p); err != nil {
@@ -97,29 +94,29 @@ func (s *Subsystem) resolveModern(p *Kprobe) error {
 	return nil
 }
 
-func (s *Subsystem) checkAddress(place string, addr uint64) error {
-	if err := s.checkText(place, addr); err != nil {
+func (s *Subsystem) checkAddress(p *Kprobe, addr uint64) error {
+	if err := s.checkText(p, addr); err != nil {
 		return err
 	}
 	if _, _, _, ok := s.k.Syms.SizeOffset(addr); !ok {
-		return s.refuse(place, kernel.EINVAL, "%#x belongs to no function", addr)
+		return s.refuse(p.name(), kernel.EINVAL, "%#x belongs to no function", addr)
 	}
 	return nil
 }
 
 // checkText: kernel text, outside the blacklist.
-func (s *Subsystem) checkText(place string, addr uint64) error {
+func (s *Subsystem) checkText(p *Kprobe, addr uint64) error {
 	if !s.k.Syms.IsText(addr) {
-		return s.refuse(place, kernel.EINVAL, "%#x is not kernel text", addr)
+		return s.refuse(p.name(), kernel.EINVAL, "%#x is not kernel text", addr)
 	}
 	for _, r := range s.going {
 		if addr >= r.Start && addr < r.End {
-			return s.refuse(place, kernel.ENOENT, "module %s is going away", r.Name)
+			return s.refuse(p.name(), kernel.ENOENT, "module %s is going away", r.Name)
 		}
 	}
 	for _, r := range s.blacklist {
 		if addr >= r.Start && addr < r.End {
-			return s.refuse(place, kernel.EINVAL, "%s is in %s, where kprobes itself runs: blacklisted", s.k.Syms.Name(addr), r.Name)
+			return s.refuse(p.name(), kernel.EINVAL, "%s is in %s, where kprobes itself runs: blacklisted", s.k.Syms.Name(addr), r.Name)
 		}
 	}
 	return nil
@@ -131,47 +128,31 @@ func (s *Subsystem) AddBlacklist(rs []guestimg.Range) { s.blacklist = append(s.b
 // newSite analyses the instruction and prepares its slot; the text is not
 // touched yet.
 func (s *Subsystem) newSite(c *kernel.CPU, p *Kprobe) (*site, error) {
-	code, err := s.instruction(c, p)
+	var buf [2 * x86.MaxInsnLen]byte
+	code, err := s.instruction(c, p, buf[:])
 	if err != nil {
 		return nil, err
 	}
-	place := s.k.Syms.Name(p.Addr)
-	info, err := insn.Analyze(code, s.k.Arch().Bits)
-	if verr := info.Check(s.model.Insn); verr != nil {
-		err = verr
+	pr := preparation{post: p.Post != nil}
+	if err := s.analyze(p.Addr, code, &pr); err != nil {
+		return nil, err
 	}
-	var refused *insn.RefusedError
-	if errors.As(err, &refused) {
-		errno, ok := kernel.ErrnoByName(refused.Errno)
-		if !ok {
-			errno = kernel.EINVAL
-		}
-		return nil, s.refuse(place, errno, "%s: %s", refused.Class, refused.Why)
-	} else if err != nil {
-		return nil, s.refuse(place, kernel.EILSEQ, "%v", err)
-	}
-	step := s.model.step(&info)
-	if step.refuse != "" {
-		return nil, s.refuse(place, kernel.EOPNOTSUPP, "%s: %s", info.Class.Name, step.refuse)
-	}
-	info.Fixup = step.fixup
-	st := &site{addr: p.Addr, name: place, opcode: code[0]}
-	st.stepFlags = step.flags
-	return st, s.prepareSlot(c, st, info, code)
+	st := &site{addr: p.Addr, opcode: code[0]}
+	return st, s.prepareSlot(c, st, &pr)
 }
 
-// instruction reads the original bytes at the probe and checks that they
-// begin an instruction, walking from the symbol's start (arch/x86 can_probe).
-func (s *Subsystem) instruction(c *kernel.CPU, p *Kprobe) ([]byte, error) {
+// instruction reads the original bytes at the probe into code and checks that
+// they begin an instruction, walking from the symbol's start (arch/x86
+// can_probe).
+func (s *Subsystem) instruction(c *kernel.CPU, p *Kprobe, code []byte) ([]byte, error) {
 	_, start, size, _ := s.k.Syms.SizeOffset(p.Addr)
 	if !s.isBoundary(c, start, size, p.Addr) {
-		code := make([]byte, min(size, maxFunction)+x86.MaxInsnLen)
-		code = code[:c.V.PeekSome(start, code)]
-		if err := insn.Boundary(code, start, p.Addr, s.k.Arch().Bits, s.recoverText); err != nil {
+		whole := make([]byte, min(size, maxFunction)+x86.MaxInsnLen)
+		whole = whole[:c.V.PeekSome(start, whole)]
+		if err := insn.Boundary(whole, start, p.Addr, s.k.Arch().Bits, s.recoverText); err != nil {
 			return nil, s.refuse(s.k.Syms.Name(p.Addr), kernel.EILSEQ, "not an instruction boundary: %s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "insn: "), "not an instruction boundary: "))
 		}
 	}
-	code := make([]byte, x86.MaxInsnLen)
 	code = code[:c.V.PeekSome(p.Addr, code)]
 	if len(code) == 0 {
 		return nil, s.refuse(p.name(), kernel.EINVAL, "%#x can't be read", p.Addr)
@@ -192,9 +173,9 @@ func (s *Subsystem) isBoundary(c *kernel.CPU, start, size, addr uint64) bool {
 		code := make([]byte, min(size, maxFunction)+x86.MaxInsnLen)
 		code = code[:c.V.PeekSome(start, code)]
 		s.recoverText(start, code)
-		starts = map[uint64]bool{}
-		for off := uint64(0); off < size && off < uint64(len(code)); {
-			starts[start+off] = true
+		starts = make(bitmap, (min(size, maxFunction)+63)/64)
+		for off := uint64(0); off < min(size, maxFunction) && off < uint64(len(code)); {
+			starts[off/64] |= 1 << (off % 64)
 			in, err := x86.Decode(code[off:], s.k.Arch().Bits)
 			if err != nil {
 				break
@@ -203,14 +184,32 @@ func (s *Subsystem) isBoundary(c *kernel.CPU, start, size, addr uint64) bool {
 		}
 		s.boundaries[start] = starts
 	}
-	return starts[addr]
+	off := addr - start
+	return off/64 < uint64(len(starts)) && starts[off/64]>>(off%64)&1 == 1
+}
+
+// A bitmap has a bit for each byte of a function: an instruction begins there.
+type bitmap []uint64
+
+// ForgetText says that other bytes than before are in [start, end), put there by
+// somebody who is not kprobes: what was remembered of the functions in it is
+// void. No probe may stand there.
+func (s *Subsystem) ForgetText(start, end uint64) {
+	for fn := range s.boundaries {
+		if fn >= start && fn < end {
+			delete(s.boundaries, fn)
+		}
+	}
 }
 
 // recoverText puts the original bytes back into a copy of text
 // (recover_probed_instruction).
 func (s *Subsystem) recoverText(addr uint64, b []byte) {
 	for i := range b {
-		if st := s.sites[addr+uint64(i)]; st != nil && b[i] == int3 {
+		if b[i] != int3 {
+			continue
+		}
+		if st := s.sites[addr+uint64(i)]; st != nil {
 			b[i] = st.opcode
 		}
 	}

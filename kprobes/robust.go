@@ -112,7 +112,7 @@ func (s *Subsystem) traceLongjmp(c *kernel.CPU, p *Kprobe, t *traps.Trap) {
 	if !s.k.Trace.Enabled {
 		return
 	}
-	name := noSite.name // of a return handler that no kprobe leads to
+	name := s.place(&noSite) // of a return handler that no kprobe leads to
 	if p != nil {
 		name = p.name()
 	}
@@ -131,7 +131,6 @@ func (s *Subsystem) leaveEntry(c *kernel.CPU, cb *ctlblk, p *Kprobe, t *traps.Tr
 	}
 	cb.handler = nil
 	cb.bringBack(c, t.Regs)
-	s.prepareSinglestep(c, cb.site, t.Regs)
-	cb.set(c, HitSS)
+	s.execute(c, cb, cb.site, t.Regs)
 	return true
 }

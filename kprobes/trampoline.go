@@ -20,7 +20,7 @@ func (s *Subsystem) RegisterTrampoline(c *kernel.CPU, p *Kprobe) error {
 
 // noSite is what runs while a CPU is busy without a hit (kernel/kprobes.c 5.8
 // kprobe_busy).
-var noSite = site{name: "kprobe_busy"}
+var noSite site
 
 // Busy is what BusyBegin found.
 type Busy struct{ was bool }

@@ -7,6 +7,7 @@ import (
 
 	"emukp/emu/x86"
 	"emukp/kprobes"
+	"emukp/kprobes/insn"
 	"emukp/scenarios/lang"
 )
 
@@ -81,18 +82,42 @@ func (ck *checker) oneKind(sc *lang.Scenario, op lang.Op) {
 	}
 }
 
-// features are what a scenario may choose, and the words that each may be; none
-// are true and false.
+// features are what a scenario may choose, and the words that each may be
+// instead of true and false, or beside them.
 var features = []struct {
-	name  string
-	words []string
+	name   string
+	words  []string
+	beside bool
+	what   string // for the documentation
 }{
-	{"reentry_guard", nil},
-	{"robust_faults", nil},
-	{"stuck_guard", nil},
-	{"ctlblk", []string{"per-cpu"}},
-	{"kretprobe_blacklist", nil},
-	{"trampoline", []string{"kprobe", "direct"}},
+	{name: "reentry_guard", what: "a hit in status REENTER is a BUG; `false`: it overwrites what was saved, as in 2.6.21"},
+	{name: "robust_faults", what: "a fault in a handler that nobody handles leaves the handler, not the system (the patch of seed 000). Off by default, as in every kernel"},
+	{name: "stuck_guard", what: "who waits for other CPUs' handlers gives up after 2,000,000 instructions; `false`: never"},
+	{name: "ctlblk", words: []string{"per-cpu"}, what: "where the control block is"},
+	{name: "kretprobe_blacklist", what: "no return probes on `flush_old_exec` and `flush_thread`"},
+	{name: "trampoline", words: []string{"kprobe", "direct"}, what: "how a return probe's return comes back: by a probe on the trampoline (classic) or without a trap (modern)"},
+	{name: "boost", what: "slots end in a jump home where they may: no second trap. Off by default, as in a preemptible kernel"},
+	{name: "emulate", words: []string{"all"}, beside: true, what: "branches and flag instructions are emulated, without a step. " +
+		"The default is the model's: `true` for modern. `all`: push of a register, nop and endbr too, as uprobes does"},
+	{name: "rip_strategy", words: []string{"displacement", "scratch", "segment"}, what: "how a copy reaches an operand relative to ip; " +
+		"by default the displacement is rewritten where that reaches, otherwise there is a scratch register"},
+	{name: "slots", words: []string{"near", "far"}, what: "where copies are: within 2 GiB of text, or in the vmalloc area"},
+	{name: "linux_6_1_defects", what: "emulation is as wrong as that of Linux 6.1. Off by default"},
+}
+
+// Features are the names of the features, what each may be, and what it is.
+func Features() (rows [][3]string) {
+	for _, f := range features {
+		words := "`true`, `false`"
+		if f.words != nil {
+			words = "`" + strings.Join(f.words, "`, `") + "`"
+			if f.beside {
+				words = "`true`, `false`, " + words
+			}
+		}
+		rows = append(rows, [3]string{f.name, words, f.what})
+	}
+	return rows
 }
 
 func (ck *checker) kernel(k *lang.Kernel) {
@@ -110,7 +135,9 @@ func (ck *checker) feature(f *lang.Feature) {
 			continue
 		case known.words == nil && f.Value != "":
 			ck.fail(f.Pos, f.Name+": expected true or false", "")
-		case known.words != nil && !slices.Contains(known.words, f.Value):
+		case known.beside && f.Value != "" && !slices.Contains(known.words, f.Value):
+			ck.fail(f.Pos, f.Name+": expected true, false or "+strings.Join(known.words, " or "), "")
+		case known.words != nil && !known.beside && !slices.Contains(known.words, f.Value):
 			ck.fail(f.Pos, f.Name+": expected "+strings.Join(known.words, " or "), "other values are not supported yet")
 		}
 		return
@@ -136,9 +163,29 @@ func (r *runner) kprobesOptions() kprobes.Options {
 			o.NoReentryGuard = !f.On
 		case "robust_faults":
 			o.RobustFaults = f.On
+		case "boost":
+			o.Boost = f.On
+		case "emulate":
+			o.Emulate = emulation(f)
+		case "rip_strategy":
+			o.Strategy, _ = insn.StrategyByName(f.Value)
+		case "slots":
+			o.FarSlots = f.Value == "far"
+		case "linux_6_1_defects":
+			o.Linux61Defects = f.On
 		}
 	}
 	return o
+}
+
+func emulation(f *lang.Feature) kprobes.Emulation {
+	switch {
+	case f.Value == "all":
+		return kprobes.EmulateAll
+	case f.On:
+		return kprobes.EmulateBranches
+	}
+	return kprobes.EmulateNothing
 }
 
 // checkPlaces resolves every place that a step, action or injection names, so

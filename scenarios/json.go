@@ -53,6 +53,7 @@ type jsonFigures struct {
 	Enabled    bool   `json:"enabled"`
 	Gone       bool   `json:"gone"`
 	Boosted    bool   `json:"boosted"`
+	Emulated   bool   `json:"emulated"`
 	Optimized  bool   `json:"optimized"`
 }
 
@@ -110,7 +111,7 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	}
 	for _, f := range r.Probes {
 		out.Probes = append(out.Probes, member{f.Name, jsonFigures{f.Kind, f.Place, f.Hits, f.NMissed, f.Faulted, f.MaxActive,
-			f.Registered, f.Enabled, f.Gone, f.Boosted, f.Optimized}})
+			f.Registered, f.Enabled, f.Gone, f.Boosted, f.Emulated, f.Optimized}})
 	}
 	for _, v := range r.Vars {
 		out.Vars = append(out.Vars, member{v.Name, jsonValue(v.Value)})

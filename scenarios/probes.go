@@ -240,5 +240,6 @@ func (r *runner) figures(p *lang.Probe) Figures {
 	f.Hits, f.NMissed, f.Registered, f.Enabled = kp.Hits, kp.NMissed, kp.Registered(), kp.Enabled()
 	f.Faulted = kp.Faulted
 	f.Gone = kp.Flags&kprobes.FlagGone != 0
+	f.Boosted, f.Emulated = kp.Boosted(), kp.Emulated()
 	return f
 }

@@ -62,6 +62,7 @@ type Figures struct {
 	Enabled       bool
 	Gone          bool
 	Boosted       bool
+	Emulated      bool
 	Optimized     bool
 }
 

@@ -42,6 +42,8 @@ func (r *runner) Figure(name, field string) (starlark.Value, bool) {
 		return starlark.Bool(f.Gone), true
 	case "boosted":
 		return starlark.Bool(f.Boosted), true
+	case "emulated":
+		return starlark.Bool(f.Emulated), true
 	case "optimized":
 		return starlark.Bool(f.Optimized), true
 	}

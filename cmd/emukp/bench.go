@@ -17,8 +17,9 @@ import (
 )
 
 const benchAbout = `Measures, in one process and in turns, what the harness costs against the bare engine: the same compiled code with
-no probe, with 10,000 idle probes and on two CPUs; one kprobe hit in each model, one jprobe hit, and one
-return probe with each trampoline, against the bare engine's int3 and single step; start-up time and memory. Medians; the ratio beside a figure is what to quote, since
+no probe, with 10,000 idle probes and on two CPUs; one kprobe hit in each model, stepped, boosted and emulated, by each
+strategy for operands relative to ip, one jprobe hit, and one return probe with each trampoline, against the bare
+engine's int3 and single step; a probe on every instruction of 1 MiB of text; start-up time and memory. Medians; the ratio beside a figure is what to quote, since
 machines differ and drift.
 
 Examples:

@@ -123,6 +123,7 @@ func newApp() *cli.Command {
 			listCommand(),
 			showCommand(),
 			symbolsCommand(),
+			insnCommand(),
 			benchCommand(),
 			versionCommand(),
 			helpCommand(),
@@ -135,9 +136,6 @@ func newApp() *cli.Command {
 		},
 	}
 	silence(app)
-	for _, c := range app.Commands {
-		silence(c)
-	}
 	return app
 }
 
@@ -162,13 +160,13 @@ func helpCommand() *cli.Command {
 func silence(c *cli.Command) {
 	c.ExitErrHandler = func(context.Context, *cli.Command, error) {}
 	c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error { return usageError(c, err) }
+	for _, sub := range c.Commands {
+		silence(sub)
+	}
 }
 
 func usageError(c *cli.Command, err error) error {
-	page := "emukp --help"
-	if c.Name != "emukp" {
-		page = "emukp " + c.Name + " --help"
-	}
+	page := c.FullName() + " --help"
 	name, found := strings.CutPrefix(err.Error(), "flag provided but not defined: ")
 	if !found {
 		text := wrongValue.ReplaceAllString(err.Error(), "option '$2': '$1' is no value for it")

@@ -2,9 +2,11 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
 )
 
 func TestMain(m *testing.M) {
@@ -14,5 +16,11 @@ func TestMain(m *testing.M) {
 }
 
 func TestScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true})
+	module, err := filepath.Abs("../../bench/module_x86_64.elf")
+	require.NoError(t, err)
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Setup: func(e *testscript.Env) error {
+		e.Setenv("MODULE", module) // small ELF files with symbols
+		e.Setenv("GUEST", filepath.Join(filepath.Dir(module), "../guestimg/images/vmguest_x86_64.elf"))
+		return nil
+	}})
 }

@@ -139,6 +139,16 @@ static const uint8_t trap_entry[] = {
 	0x6a, 0xff, 0xf6, 0x44, 0x24, 0x10, 0x03, 0x74, 0x03, 0x0f, 0x01, 0xf8, 0xcd, 0xf1,
 };
 #define TRAP_ENTRY_INSNS 4
+
+/* The same of #BP: from the kernel, six times pushq 40(%rsp) moves the frame
+ * down, and leaves a gap for what an emulated instruction pushes. */
+static const uint8_t gap_entry[] = {
+	0x6a, 0xff, 0xf6, 0x44, 0x24, 0x10, 0x03, 0x74, 0x05, 0x0f, 0x01, 0xf8, 0xeb, 0x18,
+	0xff, 0x74, 0x24, 0x28, 0xff, 0x74, 0x24, 0x28, 0xff, 0x74, 0x24, 0x28,
+	0xff, 0x74, 0x24, 0x28, 0xff, 0x74, 0x24, 0x28, 0xff, 0x74, 0x24, 0x28, 0xcd, 0xf1,
+};
+#define GAP_BYTES 48
+#define GAP_INSNS 6
 #define CF_AF_SF_OF 0x891ull
 #define ZF_PF 0x44ull
 
@@ -166,16 +176,27 @@ bool ukp_door(ukp_engine *e, uint32_t vec)
 	static int in[4] = {UC_X86_REG_RIP, UC_X86_REG_RSP, UC_X86_REG_EFLAGS, UC_X86_REG_CS};
 	static int out[4] = {UC_X86_REG_RIP, UC_X86_REG_RSP, UC_X86_REG_EFLAGS, UC_X86_REG_RDI};
 	enum { FRAME = 40, ALL = FRAME + 8 + PT_BYTES };
-	uint64_t v[4] = {0}, top, offset, *frame;
+	uint64_t v[4] = {0}, top, offset, gap = 0, *frame;
+	size_t stub = 0;
 	uint8_t *code;
 
 	read_regs(e, in, v, 4);
 	top = v[1] & ~15ull;
-	if (v[3] & 3 || ((top - 1) & ~0xfffull) != e->s.StackPage ||
-	    (top - ALL) >> 12 != (top - 1) >> 12 || !easy_gate(e, vec, &offset) ||
-	    !(frame = (uint64_t *)host(e, top - ALL, ALL)))
+	/* A branch out of canonical space has to be undone: run.go. */
+	if (v[3] & 3 || (uint64_t)((int64_t)(v[0] << 16) >> 16) != v[0] || ((top - 1) & ~0xfffull) != e->s.StackPage ||
+	    !easy_gate(e, vec, &offset))
 		return false;
-	frame += PT_GPRS + 1;
+	if (quiet(e) && (code = host(e, offset, sizeof(gap_entry)))) {
+		if (!memcmp(code, trap_entry, sizeof(trap_entry))) {
+			stub = sizeof(trap_entry);
+		} else if (!memcmp(code, gap_entry, sizeof(gap_entry))) {
+			stub = sizeof(gap_entry);
+			gap = GAP_BYTES;
+		}
+	}
+	if ((top - ALL - gap) >> 12 != (top - 1) >> 12 || !(frame = (uint64_t *)host(e, top - ALL - gap, ALL + gap)))
+		return false;
+	frame += (ALL + gap - FRAME) / 8;
 	frame[0] = v[0];
 	frame[1] = KERNEL_CS;
 	frame[2] = v[2] & ~RF; /* the engine is slow to clear it */
@@ -184,16 +205,20 @@ bool ukp_door(ukp_engine *e, uint32_t vec)
 	v[0] = offset;
 	v[1] = top - FRAME;
 	v[2] &= ~(TF | IF | NT_RF_VM);
-	code = host(e, offset, sizeof(trap_entry));
-	if (!quiet(e) || !code || memcmp(code, trap_entry, sizeof(trap_entry))) {
+	if (!stub) {
 		write_regs(e, out, v, 3);
 		return true;
 	}
-	frame[-1] = -1;
-	read_regs(e, pt_order, frame - 1 - PT_GPRS, PT_GPRS);
+	*--frame = -1;
 	e->left -= TRAP_ENTRY_INSNS;
-	v[0] += sizeof(trap_entry);
-	v[1] = v[3] = top - ALL;
+	if (gap) {
+		memcpy(frame - GAP_BYTES / 8, frame, GAP_BYTES);
+		frame -= GAP_BYTES / 8;
+		e->left -= GAP_INSNS;
+	}
+	read_regs(e, pt_order, frame - PT_GPRS, PT_GPRS);
+	v[0] += stub;
+	v[1] = v[3] = top - ALL - gap;
 	v[2] = (v[2] & ~CF_AF_SF_OF) | ZF_PF;
 	write_regs(e, out, v, 4);
 	return true;

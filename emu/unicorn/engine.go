@@ -82,6 +82,7 @@ const (
 	EndPUSHF = C.UKP_F_PUSHF
 	EndPOPF  = C.UKP_F_POPF
 	EndHLT   = C.UKP_F_HLT
+	EndLate  = C.UKP_F_LATE // after which the engine does not trap though TF is set
 )
 
 // DirtyFlags is the bit of State.Dirty for RFLAGS.
@@ -100,6 +101,7 @@ const (
 	ExitSyscall   = C.UKP_SYSCALL
 	ExitIret      = C.UKP_IRET
 	ExitWindow    = C.UKP_WINDOW
+	ExitLate      = C.UKP_LATE
 	ExitBus       = C.UKP_BUS
 	ExitEngine    = C.UKP_ENGINE
 )

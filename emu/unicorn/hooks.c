@@ -77,6 +77,8 @@ static void on_intr(uc_engine *uc, uint32_t vec, void *user)
 
 	if (s->Exit != UKP_NONE)
 		return;
+	if (vec == VEC_DB)
+		e->late = false;
 	if (vec == VEC_DB && s->Step && !s->GuestTF) {
 		stepped(e);
 		return;
@@ -151,7 +153,7 @@ static ukp_block *census_find(ukp_engine *e, uint64_t key, uint32_t size)
 void ukp_census_put(ukp_engine *e, uint64_t key, uint32_t size, uint16_t insns, uint16_t flags)
 {
 	unsigned i = census_slot(key);
-	int64_t cost = flags & (UKP_F_REP | UKP_F_IRET | UKP_F_STI) ? UKP_LOOK * 2 : insns;
+	int64_t cost = flags & (UKP_F_REP | UKP_F_IRET | UKP_F_STI | UKP_F_LATE) ? UKP_LOOK * 2 : insns;
 	ukp_block old = e->census[i];
 
 	/* The one that was here goes to its other place. */
@@ -215,6 +217,11 @@ static uint32_t due(ukp_engine *e, uint64_t key, int64_t n)
 	return UKP_NONE;
 }
 
+static bool guest_tf(const ukp_engine *e)
+{
+	return e->s.Step ? e->s.GuestTF : (ukp_get(e->uc, UC_X86_REG_EFLAGS) & TF) != 0;
+}
+
 /* Stopping here is precise: the block has not begun. */
 static __attribute__((noinline)) void slow_block(ukp_engine *e, uint64_t addr, uint64_t key, uint32_t size)
 {
@@ -224,6 +231,10 @@ static __attribute__((noinline)) void slow_block(ukp_engine *e, uint64_t addr, u
 
 	if (e->quiet)
 		return;
+	if (e->late) {
+		stop_before(e, addr, UKP_LATE);
+		return;
+	}
 	if (!b) {
 		new_block(e, addr, size);
 		return;
@@ -247,7 +258,8 @@ static __attribute__((noinline)) void slow_block(ukp_engine *e, uint64_t addr, u
 		e->second_sti.Flags = 0;
 		e->last = &e->second_sti;
 	}
-	ukp_attention(e, e->after_iret || b->Flags & UKP_F_IRET);
+	e->late = b->Flags & UKP_F_LATE && guest_tf(e);
+	ukp_attention(e, e->after_iret || e->late || b->Flags & UKP_F_IRET);
 }
 
 static bool counted(ukp_engine *e, const ukp_block *b)

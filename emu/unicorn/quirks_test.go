@@ -203,6 +203,27 @@ func TestTFAfterIRETAndPOPF(t *testing.T) {
 	require.Zero(t, st.RFLAGS&x86.FlagTF)
 }
 
+// After PAUSE the engine has the trap come one instruction late; the block's census says so (EndLate), and then
+// the run stops in time.
+func TestTFIsLateAfterPause(t *testing.T) {
+	s := cured(t)
+	st := s.State()
+	s.exec("\xcd\x80", 0)
+	s.poke(scratchCode, "\xf3\x90\x90\x90\xf4")
+	require.NoError(t, s.RemoveCache(scratchCode, scratchCode+5))
+	st.RIP = scratchCode
+	requireException(t, s.step(), x86.DB, scratchCode+3)
+
+	s.Forget(scratchCode, 2)
+	require.NoError(t, s.RemoveCache(scratchCode, scratchCode+5))
+	st.RIP, st.RFLAGS, st.Dirty = scratchCode, x86.FlagOne|x86.FlagTF, DirtyFlags
+	for s.Run(); st.Exit == ExitNewBlock; s.Run() {
+		s.Census(st.NewAddr, st.NewSize, 1, EndLate)
+	}
+	require.EqualValues(t, ExitLate, st.Exit)
+	require.EqualValues(t, scratchCode+2, st.RIP)
+}
+
 // A repeated string instruction traps after each iteration, and stays at RIP
 // until the count is spent.
 func TestTFTrapsAtEachRepIteration(t *testing.T) {
@@ -314,4 +335,31 @@ func TestBranchOutOfCanonicalSpace(t *testing.T) {
 	require.Equal(t, uint64(scratchStack-48), st.R[x86.RSP])
 	requireException(t, s.exec("\x50\xc3", wild), x86.GP, wild) // push %rax; ret
 	require.Equal(t, uint64(scratchStack-40), st.R[x86.RSP])
+}
+
+// A 66 prefix before a near branch in 64-bit mode: AMD's way, not Intel's.
+func TestBranchesOf16Bits(t *testing.T) {
+	s := cured(t)
+	for _, c := range []struct {
+		code   string
+		rip    uint64
+		pushed uint64 // bytes
+	}{
+		{"\x66\xe9\x10\x00\xcc\xcc", scratchCode + 4 + 0x10, 0},
+		{"\x66\xeb\x10", scratchCode + 3 + 0x10, 0},
+		{"\x66\x0f\x83\x10\x00\xcc\xcc", scratchCode + 5 + 0x10, 0}, // jae, CF is 0
+		{"\x66\xe8\x10\x00\xcc\xcc", scratchCode + 4 + 0x10, 2},
+	} {
+		st := s.exec(c.code, 0)
+		require.EqualValues(t, ExitException, st.Exit, "%x", c.code)
+		require.Equal(t, c.rip&0xffff, st.RIP, "%x", c.code)
+		require.Equal(t, scratchStack-40-c.pushed, st.R[x86.RSP], "%x", c.code)
+	}
+}
+
+func TestXBEGINIsAMove(t *testing.T) {
+	st := cured(t).exec("\xc7\xf8\x78\x56\x34\x12\xcc", 0)
+	require.Equal(t, uint32(x86.BP), st.Vector)
+	require.EqualValues(t, 0x12345678, st.R[x86.RAX])
+	require.EqualValues(t, scratchCode+7, st.RIP)
 }

@@ -141,7 +141,7 @@ static void lend_flags(ukp_engine *e)
 
 static bool before_block(uint32_t exit)
 {
-	return exit == UKP_NEWBLOCK || exit == UKP_BUDGET || exit == UKP_IRET || exit == UKP_WINDOW;
+	return exit == UKP_NEWBLOCK || exit == UKP_LATE || exit == UKP_BUDGET || exit == UKP_IRET || exit == UKP_WINDOW;
 }
 
 /* The engine is slow to clear RF, which one instruction does. */
@@ -171,7 +171,7 @@ static int64_t begin_count(ukp_engine *e)
 	e->left = n < UKP_LOOK / 2 ? (int64_t)n : UKP_LOOK / 2;
 	e->bias = 0;
 	n = e->left;
-	e->again = e->after_iret = false;
+	e->again = e->after_iret = e->late = false;
 	ukp_attention(e, e->begun.Flags & UKP_F_IRET);
 	return n;
 }
@@ -237,6 +237,9 @@ void ukp_run(ukp_engine *e, const ukp_layout *l)
 		uc_reg_read(e->uc, UC_X86_REG_CR2, &s->CR2);
 	if (l && is_fault(s->Vector))
 		cure_fault(e, l);
+	/* The next instruction could not be fetched; the trap of the step comes first. */
+	if (e->late && s->InFlight && s->RIP - s->BlockAddr >= s->BlockSize)
+		s->Exit = UKP_LATE;
 }
 
 void ukp_enter(uintptr_t engine)

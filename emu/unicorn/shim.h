@@ -21,6 +21,7 @@ enum {
 	UKP_SYSCALL,	/* RIP after it */
 	UKP_IRET,	/* an IRET was run while NMIBlocked was set */
 	UKP_WINDOW,	/* IF is set, while IRQ was set */
+	UKP_LATE,	/* TF was set at an instruction after which the engine does not trap */
 	UKP_BUS,	/* Addr: mapped by the page tables, but no RAM there */
 	UKP_ENGINE,	/* the engine failed: Err */
 };
@@ -34,6 +35,7 @@ enum {
 	UKP_F_PUSHF = 16,
 	UKP_F_POPF = 32,
 	UKP_F_HLT = 64,
+	UKP_F_LATE = 128,	/* PAUSE: the step trap comes an instruction late */
 };
 
 #define UKP_GPR 16
@@ -121,6 +123,7 @@ typedef struct ukp_engine {
 	ukp_block begun;	/* ... before this run */
 	ukp_block second_sti;
 	bool again;		/* it is the next iteration of its rep */
+	bool late;		/* TF was set when the last block, of UKP_F_LATE, began */
 	bool after_iret;	/* it is the first after an IRET */
 	int skip;		/* pass the break at skip_addr; 2: its block has begun */
 	uint64_t skip_addr;
@@ -178,5 +181,19 @@ uc_err ukp_del_break(ukp_engine *e, uc_hook h);
 uc_err ukp_flush_tlb(ukp_engine *e, const ukp_layout *l, uint64_t root, uint64_t code);
 bool ukp_was_int(ukp_engine *e, const ukp_layout *l);
 size_t ukp_context(ukp_engine *e, void *buf, size_t len);
+
+/* fpu.c */
+typedef struct ukp_fpu {
+	uint8_t XMM[16][16];
+	uint8_t FP[8][16];	/* by number, not from the top; ten bytes each */
+	uint32_t MXCSR;
+	uint16_t CW, SW, TW, Pad;
+} ukp_fpu;
+#define UKP_SYSTEM 17
+uc_err ukp_fpu_read(ukp_engine *e, ukp_fpu *f);
+uc_err ukp_fpu_write(ukp_engine *e, const ukp_fpu *f);
+void ukp_system_read(ukp_engine *e, uint64_t *v);
+uc_err ukp_save(ukp_engine *e, uc_context **ctx);
+uc_err ukp_restore(ukp_engine *e, uc_context *ctx);
 
 #endif

@@ -14,8 +14,8 @@ var (
 	ErrTooLong = errors.New("x86: instruction longer than 15 bytes")
 	// ErrUndefined: no instruction of this mode starts with these bytes, so its length is unknown.
 	ErrUndefined = errors.New("x86: undefined opcode")
-	// ErrBits: the mode asked for is neither 32 nor 64.
-	ErrBits = errors.New("x86: decoding mode must be 32 or 64 bits")
+	// ErrBits: the mode asked for is none of 16, 32 and 64.
+	ErrBits = errors.New("x86: decoding mode must be 16, 32 or 64 bits")
 )
 
 // PrefixSet is the set of legacy prefixes in front of an opcode (SDM Vol. 2A, section 2.1.1).
@@ -51,6 +51,9 @@ func prefixOf(b byte) PrefixSet {
 	}
 	return 0
 }
+
+// IsPrefix says whether b is a legacy prefix, in every mode.
+func IsPrefix(b byte) bool { return prefixOf(b) != 0 }
 
 // OpcodeMap names the table in which an opcode byte is looked up (SDM Vol. 2D, appendix A).
 type OpcodeMap uint8
@@ -94,7 +97,7 @@ const (
 // holds no reference to the bytes that it was decoded from.
 type Insn struct {
 	Len  int // bytes in all
-	Bits int // the mode that it was decoded for: 32 or 64
+	Bits int // the mode that it was decoded for: 16, 32 or 64
 
 	Prefixes PrefixSet // legacy prefixes
 	Seg      byte      // the last segment prefix, 0 when none (es, cs, ss and ds have no effect in 64-bit mode)
@@ -162,14 +165,15 @@ func (i *Insn) Target(addr uint64) uint64 {
 	return t & 0xffffffff
 }
 
-// Decode decodes the instruction that code starts with, for 32-bit or 64-bit mode. It knows lengths and
+// Decode decodes the instruction that code starts with, for 64-bit mode or a code segment of 32 or 16 bits (protected
+// mode: real mode has no VEX, and takes c4 and c5 for les and lds whatever follows). It knows lengths and
 // fields, not operands: it takes every opcode whose length is settled, and so also combinations
-// that the processor refuses for other reasons (lock on a load, a 0f 38 opcode not given out yet). Intel's reading is
+// that the processor refuses for other reasons (lock on a load, REX in front of VEX, a 0f 38 opcode not given out yet). Intel's reading is
 // used where Intel and AMD differ: a 66 prefix does not shorten a near branch in 64-bit mode.
 //
 // With an error, the Insn holds what was read so far, Len bytes of it.
 func Decode(code []byte, bits int) (Insn, error) {
-	if bits != 32 && bits != 64 {
+	if bits != 16 && bits != 32 && bits != 64 {
 		return Insn{}, ErrBits
 	}
 	d := decoder{code: code, Insn: Insn{Bits: bits}}
@@ -281,8 +285,16 @@ func (d *decoder) addPrefix(p PrefixSet, b byte) {
 func (d *decoder) setAddrSize() {
 	d.AddrSize = d.Bits
 	if d.HasPrefix(PrefixAddrSize) {
-		d.AddrSize /= 2
+		d.AddrSize = otherAddrSize(d.Bits)
 	}
+}
+
+// otherAddrSize is what a 67 prefix makes of a mode's address size (SDM Vol. 1, table 3-4).
+func otherAddrSize(bits int) int {
+	if bits == 32 {
+		return 16
+	}
+	return 32
 }
 
 // opcode reads the rest of the opcode that starts with op and returns the form of what follows.
@@ -401,7 +413,7 @@ func (d *decoder) setOpSize() {
 	switch {
 	case d.Bits == 64 && (d.Ext&ExtW != 0 || d.stackSized(forced64)):
 		d.OpSize = 64
-	case override:
+	case override != (d.Bits == 16):
 		d.OpSize = 16
 	case d.Bits == 64 && d.stackSized(default64):
 		d.OpSize = 64
@@ -417,10 +429,14 @@ func (d *decoder) stackSized(rows []opcodeRow) bool {
 
 // hole says whether ModRM selects an instruction that a group does not have.
 func (d *decoder) hole() bool {
-	if !d.HasModRM || d.VEX != NoVEX {
+	switch {
+	case !d.HasModRM || d.VEX == EVEX || d.VEX == XOP:
 		return false
+	case d.VEX != NoVEX: // groups 12 to 14 shift registers
+		return d.Map == Map0F && d.Opcode >= 0x71 && d.Opcode <= 0x73 && d.Mod() != 3
 	}
-	loneMember := d.Map == Map1B && d.Opcode&^1 == 0xc6 && d.ModRM > 0xf8 // xabort, xbegin: r/m is 0
+	loneMember := d.Map == Map1B && d.Opcode&^1 == 0xc6 && d.ModRM > 0xf8 || // xabort, xbegin: r/m is 0
+		d.Map == Map0F && d.Opcode&^1 == 0xa6 && d.RM() != 0 // PadLock, the same
 	return loneMember || d.inRows(groupHoles)
 }
 

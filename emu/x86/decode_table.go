@@ -46,7 +46,7 @@ const oneByteMap = "mmmmbz..mmmmbz.x" + // 00 add, or; 0f escape
 // twoByteMap is the 0f map (SDM Vol. 2D, table A-3).
 const twoByteMap = "mmmmu.....u.um.N" + // 00 groups 6 and 7, lar, syscall, ud2, prefetch, 3DNow!
 	"mmmmmmmmmmmmmmmm" + // 10 SSE moves, hints and nops
-	"rrrruuuummmmmmmm" + // 20 mov cr and dr, SSE
+	"rrrrrurummmmmmmm" + // 20 mov cr and dr, and the test registers of the 386; SSE
 	"......u.xuxuuuuu" + // 30 wrmsr, rdtsc, rdmsr, sysenter, getsec; 38 and 3a escapes
 	"mmmmmmmmmmmmmmmm" + // 40 cmov
 	"mmmmmmmmmmmmmmmm" + // 50 SSE
@@ -54,7 +54,7 @@ const twoByteMap = "mmmmu.....u.um.N" + // 00 groups 6 and 7, lar, syscall, ud2,
 	"BBBBmmm.mmuummmm" + // 70 pshuf, groups 12 to 14, emms, vmread, vmwrite
 	"JJJJJJJJJJJJJJJJ" + // 80 jcc
 	"mmmmmmmmmmmmmmmm" + // 90 setcc
-	"...mBmuu...mBmmm" + // a0 push and pop fs and gs, cpuid, bt, shld, rsm, group 15
+	"...mBmmm...mBmmm" + // a0 push and pop fs and gs, cpuid, bt, shld, VIA PadLock, rsm, group 15
 	"mmmmmmmmmmBmmmmm" + // b0 cmpxchg, movzx, popcnt, ud1, group 8
 	"mmBmBBBm........" + // c0 xadd, cmpps, group 9, bswap
 	"mmmmmmmmmmmmmmmm" + // d0
@@ -124,19 +124,19 @@ var default64 = []opcodeRow{
 // groupHoles are the members that a group does not have (SDM Vol. 2D, table A-6), and the forms of a few
 // instructions that take no register or no memory.
 var groupHoles = []opcodeRow{
-	{Map1B, 0x8c, 0x8c, 1<<6 | 1<<7, 1<<6 | 1<<7},               // mov from no segment register
-	{Map1B, 0x8d, 0x8d, 0, anyReg},                              // lea of a register
-	{Map1B, 0x8e, 0x8e, 1<<1 | 1<<6 | 1<<7, 1<<1 | 1<<6 | 1<<7}, // mov to cs
-	{Map1B, 0x8f, 0x8f, anyReg &^ 1, anyReg &^ 1},               // group 1A: pop only
-	{Map1B, 0xc6, 0xc6, anyReg &^ 1, anyReg &^ (1 | 1<<7)},      // group 11: mov, xabort
-	{Map1B, 0xc7, 0xc7, anyReg &^ 1, anyReg &^ (1 | 1<<7)},      // group 11: mov, xbegin
-	{Map1B, 0xfe, 0xfe, anyReg &^ 3, anyReg &^ 3},               // group 4: inc, dec
-	{Map1B, 0xff, 0xff, 1 << 7, 1<<3 | 1<<5 | 1<<7},             // group 5; far ones take memory
-	{Map0F, 0x71, 0x73, anyReg, 0},                              // groups 12 to 14: MMX shifts of a register
-	{Map0F, 0xb2, 0xb2, 0, anyReg},                              // lss
-	{Map0F, 0xb4, 0xb5, 0, anyReg},                              // lfs, lgs
-	{Map0F, 0xba, 0xba, 0x0f, 0x0f},                             // group 8: bt, bts, btr, btc
-	{Map0F, 0xc3, 0xc3, 0, anyReg},                              // movnti
+	{Map1B, 0x8d, 0x8d, 0, anyReg},                         // lea of a register
+	{Map1B, 0x8f, 0x8f, anyReg &^ 1, anyReg &^ 1},          // group 1A: pop only
+	{Map1B, 0xc6, 0xc6, anyReg &^ 1, anyReg &^ (1 | 1<<7)}, // group 11: mov, xabort
+	{Map1B, 0xc7, 0xc7, anyReg &^ 1, anyReg &^ (1 | 1<<7)}, // group 11: mov, xbegin
+	{Map1B, 0xfe, 0xfe, anyReg &^ 3, anyReg &^ 3},          // group 4: inc, dec
+	{Map1B, 0xff, 0xff, 1 << 7, 1<<3 | 1<<5 | 1<<7},        // group 5; far ones take memory
+	{Map0F, 0x71, 0x73, anyReg, 0},                         // groups 12 to 14: MMX shifts of a register
+	{Map0F, 0xa6, 0xa6, anyReg, anyReg &^ 7},               // PadLock: montmul, xsha1, xsha256
+	{Map0F, 0xa7, 0xa7, anyReg, anyReg &^ 0x3f},            // PadLock: xstore, xcrypt
+	{Map0F, 0xb2, 0xb2, 0, anyReg},                         // lss
+	{Map0F, 0xb4, 0xb5, 0, anyReg},                         // lfs, lgs
+	{Map0F, 0xba, 0xba, 0x0f, 0x0f},                        // group 8: bt, bts, btr, btc
+	{Map0F, 0xc3, 0xc3, 0, anyReg},                         // movnti
 }
 
 func formHasModRM(form byte) bool {

@@ -193,6 +193,7 @@ func TestDecodeOperandSize(t *testing.T) {
 		{"ff 00", 64, 32},
 		{"cf", 64, 32}, {"48 cf", 64, 64},
 		{"0f 20 c0", 64, 64},
+		{"89 c0", 16, 16}, {"66 89 c0", 16, 32}, {"50", 16, 16}, {"66 50", 16, 32}, {"c3", 16, 16},
 	} {
 		in := decodeHex(t, c.code, c.bits)
 		require.Equal(t, c.want, in.OpSize, "%s in %d-bit mode", c.code, c.bits)
@@ -213,6 +214,7 @@ func TestDecodeBranchTarget(t *testing.T) {
 		{"e9 f0 ff ff ff", 32, 0, 0xfffffff5},
 		{"66 e9 00 01", 32, 0xc0101000, 0x1104},
 		{"66 eb fe", 32, 0xc0101000, 0x1001},
+		{"eb fe", 16, 0xfff0, 0xfff0}, {"e9 10 00", 16, 0xfff0, 0x0003}, {"66 e9 00 01 00 00", 16, 0xfff0, 0x100f6},
 		{"c7 f8 10 00 00 00", 64, 0x1000, 0x1016},
 	} {
 		in := decodeHex(t, c.code, c.bits)
@@ -226,7 +228,7 @@ func TestDecodeBranchTarget(t *testing.T) {
 }
 
 func TestDecodeRefusesOtherModes(t *testing.T) {
-	for _, bits := range []int{0, 16, 128} {
+	for _, bits := range []int{0, 8, 128} {
 		_, err := x86.Decode([]byte{0x90}, bits)
 		require.ErrorIs(t, err, x86.ErrBits)
 	}
@@ -253,6 +255,8 @@ func x86asmWrong(in x86.Insn, err error, a x86asm.Inst) bool {
 		return true // mov cr and dr: obeys the mod field; mov tr: gone since the 486
 	case in.Map == x86.Map1B && in.Opcode == 0x8e:
 		return true // mov to cs
+	case in.Bits == 16 && (in.VEX != x86.NoVEX || in.Map == x86.Map1B && (in.Opcode == 0x62 || in.Opcode&^1 == 0xc4)):
+		return true // knows real mode only
 	case in.VEX != x86.NoVEX && errors.Is(err, x86.ErrTruncated):
 		return true // does not miss the displacement
 	case in.VEX == x86.EVEX:
@@ -263,10 +267,10 @@ func x86asmWrong(in x86.Insn, err error, a x86asm.Inst) bool {
 
 func FuzzDecode(f *testing.F) {
 	for _, c := range decodeCases(f) {
-		f.Add(c.code, c.bits == 64)
+		f.Add(c.code, byte(c.bits>>5))
 	}
-	f.Fuzz(func(t *testing.T, code []byte, long bool) {
-		bits := map[bool]int{false: 32, true: 64}[long]
+	f.Fuzz(func(t *testing.T, code []byte, mode byte) {
+		bits := 16 << (mode % 3)
 		in, err := x86.Decode(code, bits)
 		if err == nil {
 			require.True(t, 1 <= in.Len && in.Len <= x86.MaxInsnLen && in.Len <= len(code), "length %d", in.Len)

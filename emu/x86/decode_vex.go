@@ -67,12 +67,10 @@ func (d *decoder) startsVEX(op, next byte) bool {
 	return d.Bits == 64 || next >= 0xc0
 }
 
-// vex reads a vector prefix that begins with lead, and its opcode.
+// vex reads a vector prefix that begins with lead, and its opcode. REX, 66, f2, f3 or lock in front of it is a
+// #UD whatever follows (SDM Vol. 2A, 2.3.2 to 2.3.4), and changes no length.
 func (d *decoder) vex(lead byte) (byte, error) {
-	const pointless = PrefixLock | PrefixRep | PrefixRepne | PrefixOpSize // #UD: SDM Vol. 2A, 2.3.2 to 2.3.4
-	if d.REX != 0 || d.Prefixes&pointless != 0 {
-		return 0, ErrUndefined
-	}
+	d.REX, d.Ext = 0, 0
 	n := vexPayload(lead)
 	if err := d.need(n); err != nil {
 		return 0, err
@@ -112,7 +110,7 @@ func (d *decoder) payload(lead byte, p []byte) (m byte, ok bool) {
 		d.Ext = ^p[0]>>5&7 | p[1]>>7<<3
 		d.VVVV = ^p[1]>>3&0xf | ^p[2]<<1&0x10
 	}
-	if d.Bits == 32 {
+	if d.Bits != 64 {
 		d.Ext &= ExtW
 		d.VVVV &= 7
 	}

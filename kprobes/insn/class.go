@@ -27,15 +27,21 @@ const (
 	// FixSyscall: rcx += orig - slot; in r11 TF and IF become the saved ones.
 	FixSyscall
 	// NoTrap: the processor clears TF on the way in and no step trap follows. What it saved (a frame,
-	// or rcx and r11) holds the slot's ip, TF set and IF clear: put them right when it enters, not afterwards.
+	// or rcx and r11) holds the slot's ip, TF set and IF clear: put right when the trap enters, which ends the step.
 	NoTrap
-	// Waits: with IF clear only the trap of a step ends it.
+	// Waits: with IF clear only the trap of a step ends it. Without a post-handler it is not stepped: it runs in a slot that
+	// ends in a jump home, as if boosted.
 	Waits
+	// Shadow: traps and interrupts wait until the next instruction is done. That one is copied behind it and
+	// stepped with it, and its fixups are the step's.
+	Shadow
+	// Leaves: it never comes back, and nothing of it depends on where it stands: the hit is over before it runs.
+	Leaves
 )
 
 // fixupNames are in the order of the bits.
 var fixupNames = []string{"FixIP", "FixRet", "AbsIP", "FixFlags", "SetsIF", "SetsTF", "Repeats", "Wraps16",
-	"FixSyscall", "NoTrap", "Waits"}
+	"FixSyscall", "NoTrap", "Waits", "Shadow", "Leaves"}
 
 func (f Fixup) String() string {
 	s := ""
@@ -51,7 +57,8 @@ func (f Fixup) String() string {
 }
 
 // EmulateKind is the routine by which the modern kernel emulates an instruction instead of stepping it
-// (kprobe_emulate_* in Linux 6.1, arch/x86/kernel/kprobes/core.c).
+// (kprobe_emulate_* in Linux 6.1, arch/x86/kernel/kprobes/core.c). The last two are those of uprobes
+// (push_setup_xol_ops, branch_setup_xol_ops, arch/x86/kernel/uprobes.c 6.1), which kprobes steps.
 type EmulateKind uint8
 
 // The kinds.
@@ -65,11 +72,24 @@ const (
 	EmulateLoop // loop, jrcxz
 	EmulateCallIndirect
 	EmulateJmpIndirect
+	EmulatePush // push of a register
+	EmulateNop  // nop, endbr
 )
 
-var emulateNames = []string{"", "flags", "ret", "call", "jmp", "jcc", "loop", "call_indirect", "jmp_indirect"}
+var emulateNames = []string{"", "flags", "ret", "call", "jmp", "jcc", "loop", "call_indirect", "jmp_indirect", "push", "nop"}
 
 func (k EmulateKind) String() string { return emulateNames[k] }
+
+// OfUprobes says that kprobes of 6.1 does not emulate it: uprobes does.
+func (k EmulateKind) OfUprobes() bool { return k >= EmulatePush }
+
+func (k EmulateKind) usesStack() bool {
+	switch k {
+	case EmulateFlags, EmulateRet, EmulateCall, EmulateCallIndirect, EmulatePush:
+		return true
+	}
+	return false
+}
 
 // Model is a kernel model: which column of the table decides.
 type Model uint8
@@ -137,6 +157,7 @@ type match struct {
 	with, not x86.PrefixSet // has all of these, none of those
 	rep       bool          // has f2 or f3
 	noREXW    bool          // has no REX.W
+	noREXB    bool          // has no REX.B
 	undefined bool          // Decode found it undefined
 }
 
@@ -150,6 +171,7 @@ func (t match) is(modrm byte) match { t.modrm, t.hasModRM = modrm, true; return 
 func (t match) in(bits int) match   { t.bits = bits; return t }
 func (t match) undef() match        { t.undefined = true; return t }
 func (t match) repeated() match     { t.rep = true; return t }
+func (t match) low() match          { t.noREXB = true; return t }
 
 func (t match) prefixed(p x86.PrefixSet) match { t.with |= p; return t }
 func (t match) without(p x86.PrefixSet) match  { t.not |= p; return t }
@@ -178,7 +200,7 @@ func (t *match) operand(in *x86.Insn) bool {
 
 func (t *match) mode(in *x86.Insn) bool {
 	return (t.bits == 0 || t.bits == in.Bits) && in.HasPrefix(t.with) && in.Prefixes&t.not == 0 &&
-		(!t.rep || in.Rep != 0) && (!t.noREXW || in.Ext&x86.ExtW == 0)
+		(!t.rep || in.Rep != 0) && (!t.noREXW || in.Ext&x86.ExtW == 0) && (!t.noREXB || in.Ext&x86.ExtB == 0)
 }
 
 // classOf finds the row of a decoded instruction.

@@ -1,10 +1,8 @@
 package insn
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 
 	"emukp/emu/x86"
 )
@@ -22,20 +20,23 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("cannot probe %s: %s (-%s)", e.Class, e.Why, e.Errno)
 }
 
-// Info is what is known about one instruction: decided when a probe is registered, read when it is hit.
+// Info is what is known about one instruction, found out when a probe is registered. A hit reads its Plan.
 type Info struct {
 	x86.Insn
 	Class     *Class
 	Fixup     Fixup
 	Boostable bool        // as far as the instruction goes; exception table and room in the slot are the caller's
 	Emulate   EmulateKind // in the modern model
-	StackSize int         // bytes at the top of the stack that FixRet or FixFlags is about, 0 when neither
+	StackSize int         // bytes at the top of the stack that it pushed or pops, as fixups and emulation need them; else 0
 }
 
 // Analyze decodes the instruction that code starts with and finds its row. The error says that there is no
 // instruction to speak of (truncated, or longer than 15 bytes); even then Class says what the models answer. Whether
 // the instruction may be probed is Check's answer.
 func Analyze(code []byte, bits int) (Info, error) {
+	if bits != 32 && bits != 64 {
+		return Info{Class: &classes[len(classes)-1]}, fmt.Errorf("insn: %w", x86.ErrBits)
+	}
 	in, err := x86.Decode(code, bits)
 	undefined := errors.Is(err, x86.ErrUndefined)
 	if err != nil && !undefined {
@@ -46,8 +47,11 @@ func Analyze(code []byte, bits int) (Info, error) {
 	if in.Rel && in.Bits == 32 && in.OpSize == 16 {
 		i.Fixup |= Wraps16
 	}
-	if i.Fixup&(FixRet|FixFlags) != 0 {
+	if i.Fixup&(FixRet|FixFlags) != 0 || i.Emulate.usesStack() {
 		i.StackSize = in.OpSize / 8
+		if i.Fixup&Wraps16 != 0 {
+			i.StackSize = 2 // in 64-bit mode too, where Decode has Intel's reading
+		}
 	}
 	return i, nil
 }
@@ -64,56 +68,6 @@ func (i *Info) Check(m Model) error {
 		return nil
 	}
 	return &RefusedError{i.Class.Name, v}
-}
-
-// Relocate copies the instruction at code, which stands at from, into dst for a slot at to. A displacement
-// relative to ip is rewritten so that it names the same memory (arch_copy_kprobe in 2.6.21, __copy_instruction in
-// 6.1). Branch displacements stay: Fixup takes care of them.
-func (i *Info) Relocate(dst, code []byte, from, to uint64) (n int, err error) {
-	switch {
-	case len(code) < i.Len:
-		return 0, x86.ErrTruncated
-	case len(dst) < i.Len:
-		return 0, io.ErrShortBuffer
-	}
-	disp := i.Disp()
-	if i.RIPRel {
-		disp += int64(from - to)
-		if i.AddrSize == 32 {
-			disp = int64(int32(disp)) // the address is cut to 32 bits, so any distance will do
-		}
-		if disp != int64(int32(disp)) {
-			return 0, fmt.Errorf("%w: %s at %#x, slot at %#x", ErrRange, i.Class.Name, from, to)
-		}
-	}
-	copy(dst, code[:i.Len])
-	if i.RIPRel {
-		binary.LittleEndian.PutUint32(dst[i.DispOff:], uint32(disp))
-	}
-	return i.Len, nil
-}
-
-// ResumeIP returns where the program goes on when the step of the copy in slot, of the instruction at orig, ended
-// at ip. It is FixIP, AbsIP and Wraps16 in one.
-func (i *Info) ResumeIP(ip, orig, slot uint64) uint64 {
-	switch {
-	case i.Fixup&AbsIP != 0:
-		return ip
-	case i.Bits == 64:
-		return ip + orig - slot
-	case i.Fixup&Wraps16 != 0 && uint32(ip) != uint32(slot)+uint32(i.Len):
-		return uint64(uint16(ip + orig - slot))
-	}
-	return uint64(uint32(ip + orig - slot))
-}
-
-// ReturnAddress returns what a call at orig leaves in the StackSize bytes at the top of the stack: FixRet.
-func (i *Info) ReturnAddress(orig uint64) uint64 {
-	ret := orig + uint64(i.Len)
-	if i.StackSize > 0 && i.StackSize < 8 {
-		ret &= 1<<(8*i.StackSize) - 1
-	}
-	return ret
 }
 
 // regs16 are the registers of 16-bit addresses, by r/m (SDM Vol. 2A, table 2-1).

@@ -4,22 +4,24 @@ import "emukp/emu/x86"
 
 // Reasons that several rows share.
 var (
-	allowed    = Verdict{}
-	notProbed  = Verdict{"EINVAL", "a breakpoint of another subsystem"}
-	masksTrap  = Verdict{"EINVAL", "holds the step trap back until after the next instruction"}
-	splitWidth = Verdict{"EOPNOTSUPP", "66 before a near branch: Intel and AMD disagree on its width"}
-	leavesRing = Verdict{"EOPNOTSUPP", "leaves the kernel: the step would end in user mode"}
-	tsx        = Verdict{"EOPNOTSUPP", "an abort would resume relative to the slot, and any trap aborts"}
-	noOpcode   = Verdict{"EILSEQ", "undefined opcode"}
-	noDecode   = Verdict{"EILSEQ", "does not decode"}
-	noFar      = Verdict{"EOPNOTSUPP", "far branch: not emulated"}
-	noMemory   = Verdict{"EOPNOTSUPP", "indirect branch through memory, or with another address size: not emulated"}
-	noIret     = Verdict{"EOPNOTSUPP", "iret in the kernel: not emulated"}
-	noVM       = Verdict{"EOPNOTSUPP", "VM extension"}
-	noCopy     = Verdict{"EINVAL", "cannot be copied"}
+	allowed   = Verdict{}
+	notProbed = Verdict{"EINVAL", "a breakpoint of another subsystem"}
+	masksTrap = Verdict{"EINVAL", "holds the step trap back until after the next instruction"}
+	inKernel  = Verdict{"EOPNOTSUPP", "a system call in the kernel: what it saves is the slot's, and no step trap follows"}
+	tsx       = Verdict{"EOPNOTSUPP", "an abort would resume relative to the slot, and any trap aborts"}
+	noOpcode  = Verdict{"EILSEQ", "undefined opcode"}
+	noDecode  = Verdict{"EILSEQ", "does not decode"}
+	noFar     = Verdict{"EOPNOTSUPP", "far branch: not emulated"}
+	noMemory  = Verdict{"EOPNOTSUPP", "indirect branch through memory, or with another address size: not emulated"}
+	noIret    = Verdict{"EOPNOTSUPP", "iret in the kernel: not emulated"}
+	noVM      = Verdict{"EOPNOTSUPP", "VM extension"}
+	noCopy    = Verdict{"EINVAL", "cannot be copied"}
 )
 
-const opSize, addrSize = x86.PrefixOpSize, x86.PrefixAddrSize
+const (
+	opSize, addrSize = x86.PrefixOpSize, x86.PrefixAddrSize
+	repPrefixes      = x86.PrefixRep | x86.PrefixRepne
+)
 
 // undecodable stands for what Decode gives no instruction for (truncated, too long). It is the last row.
 const undecodable = "undecodable"
@@ -40,19 +42,24 @@ var classes = []Class{
 		Note:  "always #UD, reported at the probed address; since e884edbb844f -EILSEQ"},
 	{Name: "hlt, mwait", Opcodes: "f4, 0f 01 c9, 0f 01 fb", Fixup: FixIP | Waits,
 		match: []match{one(0xf4, 0xf4), two(0x01, 0x01).is(0xc9), two(0x01, 0x01).is(0xfb)},
-		Note:  "the step trap ends the wait at once"},
+		Note:  "with a post-handler it is stepped, and the step trap ends the wait at once"},
 
 	// Segment loads that hold a trap back.
-	{Name: "mov ss", Opcodes: "8e /2", Fixup: FixIP, Classic: masksTrap, Modern: masksTrap,
-		match: []match{one(0x8e, 0x8e).ext(2)}, Note: "2.6.21 stepped it, and ran one instruction too far"},
-	{Name: "pop ss", Opcodes: "17", Fixup: FixIP, Classic: masksTrap, Modern: masksTrap,
+	{Name: "mov ss", Opcodes: "8e /2", Fixup: FixIP | Shadow, Modern: masksTrap,
+		match: []match{one(0x8e, 0x8e).ext(2)}, Note: "2.6.21 stepped it alone, and ran one instruction too far, in the slot"},
+	{Name: "pop ss", Opcodes: "17", Fixup: FixIP | Shadow, Modern: masksTrap,
 		match: []match{one(0x17, 0x17)}},
 
 	// Branches relative to ip.
-	{Name: "66 branch", Opcodes: "66 with e8, e9, eb, 70+cc, 0f 80+cc, e0-e3, ff /2 in 64-bit mode", Fixup: FixIP,
-		Classic: splitWidth, match: wide66(one(0xe8, 0xe9), one(0xeb, 0xeb), one(0x70, 0x7f), two(0x80, 0x8f),
-			one(0xe0, 0xe3), one(0xff, 0xff).ext(2)),
-		Note: "6.1 emulates it like the one without; uprobes refuses it (branch_setup_xol_ops)"},
+	{Name: "66 call", Opcodes: "66 with e8 in 64-bit mode", Fixup: FixIP | FixRet | Wraps16, match: wide66(one(0xe8, 0xe8)),
+		Note: "Intel ignores the 66, AMD takes 16 bits: the copy does what the processor does; 6.1 emulates it as if there were none"},
+	{Name: "66 call indirect", Opcodes: "66 with ff /2 in 64-bit mode", Fixup: AbsIP | FixRet | Wraps16,
+		match: wide66(one(0xff, 0xff).ext(2)), Note: "as 66 call"},
+	{Name: "66 branch", Opcodes: "66 with e9, eb, 70+cc, 0f 80+cc, e0-e3 in 64-bit mode", Fixup: FixIP | Wraps16,
+		match: wide66(one(0xe9, 0xe9), one(0xeb, 0xeb), one(0x70, 0x7f), two(0x80, 0x8f), one(0xe0, 0xe3)),
+		Note:  "as 66 call; uprobes refuses it (branch_setup_xol_ops)"},
+	{Name: "66 ret, jmp", Opcodes: "66 with c2, c3, ff /4 register in 64-bit mode", Fixup: AbsIP, Boost: true,
+		match: wide66(one(0xc2, 0xc3), one(0xff, 0xff).ext(4).register().without(addrSize)), Note: "as 66 call"},
 	{Name: "call", Opcodes: "e8 cd", Fixup: FixIP | FixRet, Emulate: EmulateCall, match: []match{one(0xe8, 0xe8)},
 		Note: "6.1 pushes address+5 whatever the length"},
 	{Name: "jmp", Opcodes: "e9 cd, eb cb", Fixup: FixIP, Emulate: EmulateJmp,
@@ -62,7 +69,8 @@ var classes = []Class{
 	{Name: "loop, jcxz", Opcodes: "e0-e3 cb", Fixup: FixIP, Emulate: EmulateLoop, match: []match{one(0xe0, 0xe3)},
 		Note: "6.1 tests the count before it decrements it: one iteration too many"},
 	{Name: "xbegin", Opcodes: "c7 f8 cd", Fixup: FixIP, Classic: tsx,
-		match: []match{one(0xc7, 0xc7).is(0xf8)}, Note: "6.1 steps it, and an abort goes astray"},
+		match: []match{one(0xc7, 0xc7).is(0xf8)},
+		Note:  "6.1 steps it, and an abort goes astray; the engine has no RTM and takes it for mov imm32 to eax"},
 
 	// Other branches.
 	{Name: "call register", Opcodes: "ff /2 register", Fixup: FixRet | AbsIP, Emulate: EmulateCallIndirect,
@@ -83,12 +91,12 @@ var classes = []Class{
 	{Name: "iret", Opcodes: "cf", Fixup: AbsIP | SetsIF | SetsTF, Boost: true, Modern: noIret, match: []match{one(0xcf, 0xcf)}},
 
 	// System calls.
-	{Name: "syscall", Opcodes: "0f 05", Fixup: AbsIP | FixSyscall | SetsIF | NoTrap, match: []match{two(0x05, 0x05)},
+	{Name: "syscall", Opcodes: "0f 05", Fixup: AbsIP | FixSyscall | SetsIF | NoTrap, Classic: inKernel, match: []match{two(0x05, 0x05)},
 		Note: "no step trap when FMASK has TF, as Linux sets it"},
 	{Name: "sysenter", Opcodes: "0f 34", Fixup: AbsIP | SetsIF, match: []match{two(0x34, 0x34)},
 		Note: "keeps TF: the step trap comes at the entry point"},
-	{Name: "sysret, sysexit", Opcodes: "0f 07, 0f 35", Fixup: AbsIP | SetsIF | SetsTF, Classic: leavesRing,
-		match: []match{two(0x07, 0x07), two(0x35, 0x35)}},
+	{Name: "sysret, sysexit", Opcodes: "0f 07, 0f 35", Fixup: AbsIP | SetsIF | SetsTF | Leaves,
+		match: []match{two(0x07, 0x07), two(0x35, 0x35)}, Note: "post-handlers do not run; 6.1 steps it and takes the hit to user mode"},
 
 	// TF and IF.
 	{Name: "pushf", Opcodes: "9c", Fixup: FixIP | FixFlags, Boost: true, Emulate: EmulateFlags, match: []match{one(0x9c, 0x9c)}},
@@ -110,6 +118,15 @@ var classes = []Class{
 	{Name: "groups 2 to 5", Opcodes: "c0, c1, d0-d3, f6, f7, fe, ff /0, ff /1, ff /6", Fixup: FixIP,
 		match: []match{one(0xc0, 0xc1), one(0xd0, 0xd3), one(0xf6, 0xf7), one(0xfe, 0xff)},
 		Note:  "boosted since 290eb13f1a65 (2024), but for push and the aliases c0 /6, f6 /1"},
+
+	// Emulated by uprobes; kprobes steps them.
+	{Name: "push register", Opcodes: "50+rd", Fixup: FixIP, Boost: true, Emulate: EmulatePush, match: []match{one(0x50, 0x57)}},
+	{Name: "nop", Opcodes: "90", Fixup: FixIP, Boost: true, Emulate: EmulateNop,
+		match: []match{one(0x90, 0x90).low().without(repPrefixes | x86.PrefixLock)}},
+	{Name: "long nop", Opcodes: "0f 1f /0", Fixup: FixIP, Boost: true, Emulate: EmulateNop,
+		match: []match{two(0x1f, 0x1f).ext(0).without(x86.PrefixLock)}},
+	{Name: "endbr", Opcodes: "f3 0f 1e fa, f3 0f 1e fb", Fixup: FixIP, Emulate: EmulateNop,
+		match: []match{two(0x1e, 0x1e).is(0xfa).prefixed(x86.PrefixRep), two(0x1e, 0x1e).is(0xfb).prefixed(x86.PrefixRep)}},
 
 	// All the rest.
 	{Name: "one byte", Opcodes: "00-ff", Fixup: FixIP, Boost: true, match: []match{whole(x86.Map1B)}},

@@ -12,7 +12,7 @@ import (
 var regNames = words("ax bx cx dx si di bp sp ip flags cs ss orig_ax r8 r9 r10 r11 r12 r13 r14 r15")
 
 // figureNames are the figures every probe has.
-var figureNames = words("hits nmissed faulted maxactive registered enabled gone boosted optimized")
+var figureNames = words("hits nmissed faulted maxactive registered enabled gone boosted emulated optimized")
 
 // Names that expressions may use, besides probes and errno names.
 var (

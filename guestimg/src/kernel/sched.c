@@ -25,6 +25,8 @@ void sched_init(long cpu, unsigned long stack_top)
 	idle->real_parent = idle;
 	idle->parent = idle;
 	idle->group_leader = idle;
+	idle->real_cred = &init_cred;
+	idle->cred = &init_cred;
 	INIT_LIST_HEAD(&idle->run_list);
 	INIT_LIST_HEAD(&rq->queue);
 	rq->curr = idle;

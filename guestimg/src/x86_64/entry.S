@@ -25,8 +25,11 @@
 	iretq
 	.endm
 
-	/* idtentry: swapgs is decided by the saved CS. */
-	.macro idtentry sym do err=0
+	/* idtentry: swapgs is decided by the saved CS. With a gap, a frame from the
+	 * kernel is moved down (arch/x86/entry/entry_64.S v5.2 create_gap): kprobes
+	 * emulates call, whose return address goes where the frame was. The harness
+	 * knows the bytes up to PUSHREGS. */
+	.macro idtentry sym do err=0 gap=0
 FN \sym
 	.if !\err
 	pushq	$-1
@@ -34,7 +37,15 @@ FN \sym
 	testb	$3, PT_CS-PT_ORIG_AX(%rsp)
 	jz	1f
 	swapgs
+	.if \gap
+	jmp	2f
+1:	.rept	6
+	pushq	5*8(%rsp)
+	.endr
+2:	PUSHREGS
+	.else
 1:	PUSHREGS
+	.endif
 	.if \err
 	movq	PT_ORIG_AX(%rdi), %rsi
 	movq	$-1, PT_ORIG_AX(%rdi)
@@ -107,7 +118,7 @@ ENDFN \sym
 	 * SYSCALL clear TF, so it never falls into the entry code. */
 	idtentry	asm_exc_divide_error do_divide_error
 	idtentry	asm_exc_debug do_debug
-	idtentry	asm_exc_int3 do_int3
+	idtentry	asm_exc_int3 do_int3 gap=1
 	idtentry	asm_exc_overflow do_overflow
 	idtentry	asm_exc_bounds do_bounds
 	idtentry	asm_exc_invalid_op do_invalid_op
