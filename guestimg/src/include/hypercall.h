@@ -23,6 +23,8 @@
 #define HC_LOOKUP_NAME	20	/* name -> address, 0: no such symbol */
 #define HC_DUMP_STACK	21	/* regs, 0: the caller's */
 /* 32 to 47 are fault recovery's (traps), 48 and up the code changers'. */
+#define HC_REGISTER_FAULT_HANDLER	32	/* handler, insert_tail, traps -> int */
+#define HC_UNREGISTER_FAULT_HANDLER	33	/* handler -> int */
 
 /* What HC_KPROBES does; add KP_JPROBE or KP_KRETPROBE for the other kinds. */
 #define KP_REGISTER		0
