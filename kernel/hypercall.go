@@ -22,6 +22,9 @@ const (
 	hcFlushThread = 10
 	hcTaskDead    = 11
 	hcResched     = 12
+
+	hcRegisterFaultHandler   = 32
+	hcUnregisterFaultHandler = 33
 )
 
 // hypercall serves int $0xf0: number in RAX, arguments in RDI, RSI, RDX.
@@ -52,6 +55,8 @@ func (c *CPU) hypercall() {
 		ret = c.K.M.Now()
 	case hcSyscall:
 		c.trap(arg0, x86.VecSyscall, 0)
+	case hcRegisterFaultHandler, hcUnregisterFaultHandler:
+		ret = c.faultHandlerHypercall(n, arg0, arg1 != 0, arg2)
 	default:
 		c.taskHypercall(n, arg0)
 	}

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 
 	"emukp/emu"
@@ -55,6 +56,8 @@ type Kernel struct {
 	// RealReturn finds out where a word on the stack really returns to when
 	// return probes have replaced it; nil when nobody does.
 	RealReturn func(c *CPU, at, addr uint64) (uint64, bool)
+	// MinorFaults is the number of pages that came on demand.
+	MinorFaults uint64
 	// Inject holds what comes from outside at counted instructions.
 	Inject Injector
 
@@ -68,8 +71,11 @@ type Kernel struct {
 	logPart string // the unfinished line
 	spaces  []*emu.Space
 	pagers  []func(c *CPU, t *traps.Trap) bool
+	lazy    map[lazyPage]emu.Prot
 	threads []*Thread
 	fn      guestFuncs
+
+	guestHandlers map[uint64]*traps.FaultHandler // fault handlers that are guest functions
 }
 
 // offsets of fields in guest structures (guestimg's absolute symbols).
@@ -106,8 +112,10 @@ func Boot(cfg Config) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{M: m, cfg: cfg}
+	k := &Kernel{M: m, cfg: cfg, lazy: map[lazyPage]emu.Prot{}, guestHandlers: map[uint64]*traps.FaultHandler{}}
 	k.Trace.k = k
+	k.Notes = []func(*CPU) []string{(*CPU).faultNote}
+	k.AddPager(k.handleMMFault)
 	k.Traps.Host = (*host)(k)
 	if err := k.boot(); err != nil {
 		k.Close()
@@ -145,21 +153,38 @@ func (k *Kernel) boot() (err error) {
 	return nil
 }
 
-// addImage places an image and makes its symbols and tables known.
+// addImage places an image and makes its symbols and tables known; nothing is
+// changed when it is refused.
 func (k *Kernel) addImage(im *guestimg.Image, module string) error {
+	if err := k.addExTable(im); err != nil {
+		return err
+	}
+	if err := k.mm.place(im); err != nil {
+		k.Traps.ExTable.Remove(im.Range())
+		return err
+	}
+	k.Syms.add(im, module)
+	return nil
+}
+
+// addExTable adds an image's exception table: what package guestimg finds
+// wrong with it, and what the trap code does, is refused with its place.
+func (k *Kernel) addExTable(im *guestimg.Image) error {
 	entries, err := im.ExTable()
 	if err != nil {
 		return err
 	}
-	if err := k.mm.place(im); err != nil {
-		return err
-	}
-	k.Syms.add(im, module)
+	section, _, _ := im.Section("__ex_table")
 	table := make([]traps.Entry, len(entries))
 	for i, e := range entries {
-		table[i] = traps.Entry{Insn: e.Insn, Fixup: e.Fixup, Type: e.Type}
+		table[i] = traps.Entry{Insn: e.Insn, Fixup: e.Fixup, Data: traps.ExData(e.Type), At: section + uint64(e.Off)}
 	}
-	return k.Traps.ExTable.Add(table)
+	err = k.Traps.ExTable.Add(table)
+	var bad *traps.ExError
+	if errors.As(err, &bad) {
+		return fmt.Errorf("%s: %s (for %s): %s", im.Name, guestimg.ExEntry{Off: int(bad.Entry.At - section)}.Place(), im.Where(bad.Entry.Insn), bad.Why)
+	}
+	return err
 }
 
 // resolve finds what the kernel itself needs in its image.

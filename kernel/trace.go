@@ -28,11 +28,15 @@ const (
 	EvLog                      // printk: Name = text
 	EvReg                      // a probe was registered or removed: Name = what
 	EvReturn                   // a return handler has run: Name, IP = where it returns to, Arg = ax
+	EvFixup                    // the exception table was used: Name = type, IP = instruction, Arg = fixup
+	EvHandler                  // a fault handler was asked: Name, Arg = its status
+	EvPageIn                   // a page was brought on demand: IP = who wanted it, Arg = address
 	numEventKinds
 )
 
 var eventNames = [numEventKinds]string{"trap", "trap_ret", "hit", "pre", "step", "post", "miss",
-	"fault", "restart", "ipi", "poke", "nmi", "switch", "log", "probe", "return"}
+	"fault", "restart", "ipi", "poke", "nmi", "switch", "log", "probe", "return",
+	"fixup", "fault_handler", "page_in"}
 
 func (k EventKind) String() string { return eventNames[k] }
 
@@ -123,6 +127,12 @@ func (t *Trace) text(ev *Event) string {
 		return fmt.Sprintf("%s: %s: (%s) ret=%d", ev.Kind, ev.Name, at, int64(ev.Arg))
 	case EvReturn:
 		return fmt.Sprintf("return: %s: (%s) ax=%#x", ev.Name, at, ev.Arg)
+	case EvFixup:
+		return fmt.Sprintf("fixup: %s: (%s) -> %s", ev.Name, at, t.k.Syms.Name(ev.Arg))
+	case EvHandler:
+		return fmt.Sprintf("fault_handler: %s: %s (%s) ret=%d", ev.Name, ev.Vector, at, int64(ev.Arg))
+	case EvPageIn:
+		return fmt.Sprintf("page_in: (%s) %#x", at, ev.Arg)
 	case EvIPI:
 		return fmt.Sprintf("ipi: %#x -> CPU %d", uint8(ev.Vector), ev.Arg)
 	case EvPoke:
