@@ -1,0 +1,184 @@
+package kprobes_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"emukp/emu"
+	"emukp/emu/x86"
+	"emukp/kernel"
+	"emukp/kprobes"
+	"emukp/traps"
+)
+
+// What two user pages may be, and what their use comes to without a probe is
+// what it has to come to with one.
+var pageStates = []string{"present", "absent", "on demand", "read only", "no rights"}
+
+const userPages = 0x400000 // two pages; what matters happens around their border
+
+// uaccess is how each function is called on user memory at addr: its other
+// side is a kernel buffer.
+var uaccess = []struct {
+	fn   string
+	args func(addr, buf, n uint64) []uint64
+}{
+	{"copy_from_user", func(a, b, n uint64) []uint64 { return []uint64{b, a, n} }},
+	{"copy_to_user", func(a, b, n uint64) []uint64 { return []uint64{a, b, n} }},
+	{"copy_from_user_inatomic", func(a, b, n uint64) []uint64 { return []uint64{b, a, n} }},
+	{"copy_to_user_inatomic", func(a, b, n uint64) []uint64 { return []uint64{a, b, n} }},
+	{"strncpy_from_user", func(a, b, n uint64) []uint64 { return []uint64{b, a, n} }},
+	{"strnlen_user", func(a, _, n uint64) []uint64 { return []uint64{a, n} }},
+	{"clear_user", func(a, _, n uint64) []uint64 { return []uint64{a, n} }},
+	{"get_user", func(a, b, _ uint64) []uint64 { return []uint64{b, a} }},
+	{"put_user", func(a, _, n uint64) []uint64 { return []uint64{0x1122334455667788 + n, a} }},
+	{"copy_from_kernel_nofault", func(a, b, n uint64) []uint64 { return []uint64{b, a, n} }},
+}
+
+// probedUaccess are the functions above and what they call.
+var probedUaccess = []string{"copy_from_user", "copy_to_user", "copy_from_user_inatomic", "copy_to_user_inatomic",
+	"strncpy_from_user", "strnlen_user", "clear_user", "get_user", "put_user", "copy_from_kernel_nofault",
+	"__copy_user", "__clear_user", "access_ok", "memset"}
+
+// absentRig calls the functions and writes down all there is to see.
+type absentRig struct {
+	*rig
+	buf    uint64
+	mem    []byte
+	faults []string // what each page fault of a call looked like to the kernel
+	total  int      // all of them
+}
+
+func newAbsentRig(t *testing.T, m *kprobes.Model) *absentRig {
+	r := &absentRig{rig: newRig(t, kernel.Config{Budget: 1 << 40}, kprobes.Options{Model: m})}
+	r.buf, r.mem = r.page()
+	// Behind kprobes in the die chain: what the kernel sees once the fault is
+	// the probed instruction's own.
+	r.k.Traps.Chain.Register(&traps.Notifier{Name: "witness", Call: func(tr *traps.Trap) traps.Verdict {
+		if tr.Die == traps.DiePageFault {
+			r.total++
+			r.faults = append(r.faults, fmt.Sprintf("%s cr2=%#x code=%#x %x", r.k.Syms.Name(tr.Regs.IP()), tr.CR2, tr.Code, tr.Regs.Copy()))
+		}
+		return traps.NotifyDone
+	}})
+	return r
+}
+
+// user makes the two pages be as their states say, with known contents.
+func (r *absentRig) user(states [2]string) {
+	space := r.k.M.KernelSpace()
+	for i, state := range states {
+		page := uint64(userPages + i*x86.PageSize)
+		if state == "absent" {
+			continue
+		}
+		prot := emu.ProtRead | emu.ProtWrite | emu.ProtUser
+		if state == "read only" {
+			prot &^= emu.ProtWrite
+		}
+		if state == "on demand" {
+			require.NoError(r.t, r.k.MapOnDemand(space, page, x86.PageSize, prot))
+			continue
+		}
+		pa, err := r.k.M.AllocFrames(1, 0)
+		require.NoError(r.t, err)
+		for j, b := 0, r.k.M.Phys(pa, x86.PageSize); j < len(b); j++ {
+			b[j] = byte(j%250 + 1)
+		}
+		require.NoError(r.t, space.Map(page, pa, x86.PageSize, prot))
+		if state == "no rights" {
+			require.NoError(r.t, space.Protect(page, x86.PageSize, 0))
+		}
+	}
+}
+
+// userGone takes the pages away and gives what was in them around the border.
+func (r *absentRig) userGone() (left string) {
+	space := r.k.M.KernelSpace()
+	for i := range 2 {
+		page := uint64(userPages + i*x86.PageSize)
+		if r.k.Forget(space, page) {
+			left += "not come "
+			continue
+		}
+		frames, err := space.Unmap(page, x86.PageSize)
+		require.NoError(r.t, err)
+		for _, pa := range frames {
+			mem := r.k.M.Phys(pa, x86.PageSize)
+			left += fmt.Sprintf("%x ", mem[[2]int{x86.PageSize - 64, 0}[i]:][:64])
+			r.k.M.FreeFrame(pa)
+		}
+	}
+	return left
+}
+
+// try calls each function on n bytes, off of which lie in the first page.
+func (r *absentRig) try(states [2]string, n, off uint64) (out []string) {
+	for _, f := range uaccess {
+		r.user(states)
+		for i := range r.mem {
+			r.mem[i] = byte(200 - i%64)
+		}
+		r.faults = nil
+		came := r.k.MinorFaults
+		ret := r.call(0, f.fn, f.args(userPages+x86.PageSize-off, r.buf, n)...)
+		out = append(out, fmt.Sprintf("%s(%d bytes, %d before the border, %s then %s) = %#x, %d minor faults, buffer %x, user %s, %q",
+			f.fn, n, off, states[0], states[1], ret, r.k.MinorFaults-came, r.mem[:64], r.userGone(), r.faults))
+	}
+	return out
+}
+
+// all tries every offset of the border: in a word and a byte with all pairs of
+// states, in other lengths with those that differ in kind.
+func (r *absentRig) all() (out []string) {
+	var pairs [][2]string
+	for _, first := range pageStates {
+		for _, second := range pageStates[:4] {
+			pairs = append(pairs, [2]string{first, second})
+		}
+	}
+	kinds := [][2]string{{"present", "absent"}, {"absent", "present"}, {"present", "on demand"}, {"present", "no rights"}}
+	for _, c := range []struct {
+		n      uint64
+		states [][2]string
+	}{{0, kinds[:1]}, {1, kinds}, {8, kinds}, {9, pairs}, {17, kinds}} {
+		for _, s := range c.states {
+			for off := range c.n + 1 {
+				out = append(out, r.try(s, c.n, off)...)
+			}
+		}
+	}
+	return out
+}
+
+// A probe at every instruction of the functions that use user memory, with
+// pages absent at every offset: the same return values, the same bytes, and
+// each page fault looks to the kernel, register for register, as if there were
+// no probe. A page that comes on demand comes once.
+func TestUaccessWithAbsentPages(t *testing.T) {
+	for _, m := range kprobes.Models() {
+		t.Run(m.Name, func(t *testing.T) {
+			r := newAbsentRig(t, m)
+			want := r.all()
+			r.total = 0
+			ps := r.probeAll(probedUaccess...)
+			pres, posts := 0, 0
+			for _, p := range ps {
+				p.Pre = func(*kernel.CPU, *kprobes.Kprobe, traps.Regs) int { pres++; return 0 }
+				p.Post = func(*kernel.CPU, *kprobes.Kprobe, traps.Regs, uint64) { posts++ }
+			}
+			got := r.all()
+			for i := range want {
+				require.Equal(t, want[i], got[i])
+			}
+			hits, missed := hitsOf(ps)
+			require.EqualValues(t, pres, hits)
+			require.Zero(t, missed)
+			require.Equal(t, r.total, pres-posts, "a step that faults has no post-handler")
+			require.Greater(t, r.total, 1000)
+			t.Logf("%d probes, %d calls, %d hits, %d of them ended in a page fault", len(ps), len(got), hits, r.total)
+		})
+	}
+}
