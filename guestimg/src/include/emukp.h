@@ -67,6 +67,7 @@ struct task_struct {
 	unsigned long cr2, trap_nr, error_code;
 	unsigned long nr_switches;
 	void *wchan;			/* what it sleeps on */
+	struct user_task *user;		/* NULL for a kernel thread */
 };
 
 /* What a task of the harness is to do; argument of task_call. */
@@ -348,6 +349,7 @@ void start_kernel(void);
 void start_secondary(void);
 void sched_init(long cpu, unsigned long stack_top);
 
+#include <signal.h>
 #include <asm/uaccess.h>
 
 #endif /* __ASSEMBLER__ */

@@ -25,6 +25,7 @@
 /* 32 to 47 are fault recovery's (traps), 48 and up the code changers'. */
 #define HC_REGISTER_FAULT_HANDLER	32	/* handler, insert_tail, traps -> int */
 #define HC_UNREGISTER_FAULT_HANDLER	33	/* handler -> int */
+#define HC_USER_KILLED	44	/* regs, signal, vector or -1, error_code: the end of a user task */
 
 /* What HC_KPROBES does; add KP_JPROBE or KP_KRETPROBE for the other kinds. */
 #define KP_REGISTER		0

@@ -70,6 +70,7 @@ void __probed context_switch(struct task_struct *prev, struct task_struct *next)
 {
 	prev->preempt_count = this_cpu_read(preempt_count);
 	prev->nr_switches++;
+	rseq_event(prev, RSEQ_EVENT_PREEMPT);
 	switch_mm(prev, next);
 	this_cpu_write(preempt_count, next->preempt_count);
 	finish_task_switch(__switch_to_asm(prev, next));
@@ -91,6 +92,7 @@ void __probed schedule(void)
 
 	if (unlikely(preempt_count()))
 		__schedule_bug(prev);
+	this_cpu_write(need_resched, 0);
 	spin_lock(&rq->lock);
 	if (prev->state == TASK_RUNNING && prev != rq->idle)
 		enqueue_task(rq, prev);

@@ -54,6 +54,8 @@ void __kprobes do_nmi(struct pt_regs *regs, long error_code)
 	handler = READ_ONCE(nmi_handler);
 	if (handler)
 		handler(regs);
+	if (user_mode(regs))
+		rseq_event(current, RSEQ_EVENT_NMI);
 }
 
 /* CR2 is read first: a nested fault (copy_from_user in a handler) changes it. */
@@ -66,11 +68,15 @@ void __kprobes do_page_fault(struct pt_regs *regs, long error_code)
 	tsk->trap_nr = 14;
 	tsk->error_code = (unsigned long)error_code;
 	TRAP(regs, 14, error_code);
+	if (user_mode(regs))
+		rseq_event(tsk, RSEQ_EVENT_FAULT);
 }
 
 void __probed do_IRQ(struct pt_regs *regs, long vector)
 {
 	this_cpu_inc(irq_count);
+	if (vector == RESCHEDULE_VECTOR)
+		this_cpu_write(need_resched, 1);
 	TRAP(regs, (unsigned long)vector, 0);
 }
 
@@ -79,6 +85,11 @@ void __probed do_syscall(struct pt_regs *regs)
 {
 	regs->ax = (unsigned long)-ENOSYS;
 	hypercall(HC_SYSCALL, (unsigned long)regs, 0, 0, 0);
+	if (!current->user)
+		return;		/* entered by enter_user alone */
+	local_irq_enable();
+	regs->ax = (unsigned long)do_syscall_64((long)regs->orig_ax, regs);
+	local_irq_disable();
 }
 
 void __probed do_int80(struct pt_regs *regs)
