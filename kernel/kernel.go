@@ -73,6 +73,7 @@ type Kernel struct {
 	pagers  []func(c *CPU, t *traps.Trap) bool
 	lazy    map[lazyPage]emu.Prot
 	threads []*Thread
+	user    userMemory
 	fn      guestFuncs
 
 	guestHandlers map[uint64]*traps.FaultHandler // fault handlers that are guest functions
@@ -86,6 +87,7 @@ type offsets struct {
 	taskSP, taskState, taskNext           uint64
 	taskOnRQ, taskExitCode                uint64
 	taskCall                              uint64
+	taskUser, userPending, userInfo       uint64
 	rqLock, rqQueue, rqCurr, rqRunning    uint64
 	tssSP0                                uint64
 	taskList, tasklistLock                uint64
@@ -95,6 +97,7 @@ type offsets struct {
 type guestFuncs struct {
 	callReturn, cpuIdle, kthreadCreate, switchTo, doNothing uint64
 	taskCall, wakeUp, killTask                              uint64
+	userThread, forceSigFault                               uint64
 }
 
 // Boot makes a machine, loads the built-in guest kernel and starts its CPUs.
@@ -199,6 +202,7 @@ func (k *Kernel) resolve() error {
 		{"__off_task_stack", &k.off.taskStack}, {"__off_task_cr3", &k.off.taskCR3},
 		{"__off_task_sp", &k.off.taskSP}, {"__off_task_state", &k.off.taskState}, {"__off_task_next", &k.off.taskNext},
 		{"__off_task_on_rq", &k.off.taskOnRQ}, {"__off_task_exit_code", &k.off.taskExitCode},
+		{"__off_task_user", &k.off.taskUser}, {"__off_user_pending", &k.off.userPending}, {"__off_user_info", &k.off.userInfo},
 		{"__size_task_call", &k.off.taskCall}, {"__off_cpu_rq_lock", &k.off.rqLock}, {"__off_cpu_rq_queue", &k.off.rqQueue},
 		{"__off_cpu_rq_curr", &k.off.rqCurr}, {"__off_cpu_rq_nr_running", &k.off.rqRunning}, {"__off_cpu_tss_sp0", &k.off.tssSP0},
 	}
@@ -216,6 +220,7 @@ func (k *Kernel) resolve() error {
 		{"cpu_data", &k.off.cpuData}, {"__call_return", &k.fn.callReturn}, {"cpu_idle", &k.fn.cpuIdle},
 		{"kthread_create", &k.fn.kthreadCreate}, {"__switch_to", &k.fn.switchTo}, {"do_nothing", &k.fn.doNothing},
 		{"task_call", &k.fn.taskCall}, {"wake_up_process", &k.fn.wakeUp}, {"kill_task", &k.fn.killTask},
+		{"user_thread", &k.fn.userThread}, {"force_sig_fault", &k.fn.forceSigFault},
 		{"task_list", &k.off.taskList}, {"tasklist_lock", &k.off.tasklistLock},
 	}
 	for _, s := range syms {
