@@ -144,7 +144,7 @@ long first(long *p) { asm volatile("1: movq (%0), %%rax\n2:\n" _ASM_EXTABLE(1b, 
 long second(long *p) { asm volatile("1: nop\n2:\n" _ASM_EXTABLE_TYPE(1b, 2b, 18) : : "r" (p)); return 0; }
 `)
 	require.Error(t, err)
-	require.Regexp(t, `^module new: new: __ex_table\+0xc \(for second\+0x\w+\): no handler for type 18$`, err.Error())
+	require.Regexp(t, `^module new: __ex_table\+0xc \(for second\+0x\w+\): no handler for type 18$`, err.Error())
 	require.Equal(t, n, k.Traps.ExTable.Len())
 	require.Equal(t, base, k.ModuleBase())
 	_, ok := k.Syms.Lookup("first")

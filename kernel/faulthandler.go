@@ -45,10 +45,20 @@ func (c *CPU) UnregisterFaultHandler(h *traps.FaultHandler) error {
 	return nil
 }
 
-// GuestFaultHandler is a fault handler that is a guest function, of the type
-// fault_handler_t (linux/fault_handler.h). It is called on the stack of the
-// fault, with pt_regs where the entry stub has put them.
+// GuestFaultHandler is the fault handler that a guest function is, of the type
+// fault_handler_t (linux/fault_handler.h): always the same one, which the
+// guest's own calls register, too. It is called on the stack of the fault, with
+// pt_regs where the entry stub has put them.
 func (k *Kernel) GuestFaultHandler(fn uint64) *traps.FaultHandler {
+	h := k.guestHandlers[fn]
+	if h == nil {
+		h = k.newGuestHandler(fn)
+		k.guestHandlers[fn] = h
+	}
+	return h
+}
+
+func (k *Kernel) newGuestHandler(fn uint64) *traps.FaultHandler {
 	return &traps.FaultHandler{
 		Name: k.Syms.Name(fn),
 		Call: func(t *traps.Trap) traps.FaultStatus {
@@ -66,7 +76,7 @@ func (k *Kernel) GuestFaultHandler(fn uint64) *traps.FaultHandler {
 func (c *CPU) faultHandlerHypercall(n, fn uint64, tail bool, set uint64) uint64 {
 	h := c.K.guestHandlers[fn]
 	if h == nil {
-		h = c.K.GuestFaultHandler(fn)
+		h = c.K.newGuestHandler(fn)
 	}
 	var err error
 	if n == hcUnregisterFaultHandler {
@@ -80,26 +90,20 @@ func (c *CPU) faultHandlerHypercall(n, fn uint64, tail bool, set uint64) uint64 
 	return uint64(-codeOf(err))
 }
 
-// registerGuestHandler remembers the handler by its function, so that it stays
-// the same one, running or not, when it leaves and comes back.
 func (c *CPU) registerGuestHandler(h *traps.FaultHandler, fn uint64, tail bool, set uint64) error {
-	k := c.K
 	refuse := func(why string) error {
 		return &OpError{Op: "register_fault_handler", Place: h.Name, Why: why, Errno: EINVAL}
 	}
 	switch {
-	case !k.Syms.IsText(fn):
+	case !c.K.Syms.IsText(fn):
 		return refuse("no function")
 	case set>>32 != 0:
 		return refuse("there are no exceptions beyond 31")
 	case !h.Registered():
-		h.Name, h.Vectors = k.Syms.Name(fn), traps.VectorSet(set)
+		h.Vectors = traps.VectorSet(set)
 	}
-	if err := c.RegisterFaultHandler(h, tail); err != nil {
-		return err
-	}
-	k.guestHandlers[fn] = h
-	return nil
+	c.K.guestHandlers[fn] = h
+	return c.RegisterFaultHandler(h, tail)
 }
 
 // codeOf is the code of an error: that of an Errno in its chain, EIO when
@@ -147,10 +151,10 @@ func (h *host) Fixup(t *traps.Trap, e traps.Entry) {
 	}
 }
 
-// FaultHandler traces what a fault handler said.
-func (h *host) FaultHandler(t *traps.Trap, by *traps.FaultHandler, s traps.FaultStatus) {
+// FaultHandler traces what a fault handler said about the fault at ip.
+func (h *host) FaultHandler(t *traps.Trap, ip uint64, by *traps.FaultHandler, s traps.FaultStatus) {
 	if c := cpuOf(t); c.K.Trace.Enabled {
-		c.K.Trace.Emit(c, Event{Kind: EvHandler, Name: by.Name, Vector: t.Vector, IP: t.Regs.IP(), Arg: uint64(s)})
+		c.K.Trace.Emit(c, Event{Kind: EvHandler, Name: by.Name, Vector: t.Vector, IP: ip, Arg: uint64(s)})
 	}
 }
 

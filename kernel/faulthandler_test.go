@@ -300,3 +300,74 @@ func TestUnregisterWaits(t *testing.T) {
 	require.Equal(t, []string{"first begins on 1", "unregister second", "unregister first", "release", "first ends", "unregistered"}, log)
 	require.EqualValues(t, 1, last.Fixed)
 }
+
+// What a fault costs, by who gets the kernel out of it: an exception-table
+// entry, a handler in Go, one in C, a page that comes.
+func BenchmarkFaultRecovery(b *testing.B) {
+	skip := func(t *traps.Trap) traps.FaultStatus {
+		t.Regs.SetIP(t.Regs.IP() + 3)
+		return traps.FaultFixed
+	}
+	for _, c := range []struct {
+		name  string
+		fn    string
+		addr  uint64
+		setup func(k *kernel.Kernel, c *kernel.CPU) error
+	}{
+		{"no fault", "get_user", 0, nil},
+		{"extable", "get_user", absent, nil},
+		{"go handler", "peek", absent, func(_ *kernel.Kernel, c *kernel.CPU) error {
+			return c.RegisterFaultHandler(&traps.FaultHandler{Name: "skip", Call: skip}, true)
+		}},
+		{"guest handler", "peek", absent, func(k *kernel.Kernel, c *kernel.CPU) error {
+			fn, _ := k.Syms.Lookup("skip")
+			return c.RegisterFaultHandler(k.GuestFaultHandler(fn), true)
+		}},
+		{"seven in Go that pass, then one in C", "peek", absent, func(k *kernel.Kernel, c *kernel.CPU) error {
+			for range 7 {
+				if err := c.RegisterFaultHandler(&traps.FaultHandler{Name: "pass", Call: func(*traps.Trap) traps.FaultStatus { return traps.FaultContinue }}, true); err != nil {
+					return err
+				}
+			}
+			fn, _ := k.Syms.Lookup("skip")
+			return c.RegisterFaultHandler(k.GuestFaultHandler(fn), true)
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			k := boot(b, kernel.Config{Budget: 1 << 62})
+			require.NoError(b, insmod(b, k, "skip", `
+#include <linux/fault_handler.h>
+fault_status_t skip(struct pt_regs *regs, int trapnr, unsigned long error_code, unsigned long address)
+{
+	regs->ip += 3;
+	return status_fault_fixed;
+}`))
+			buf, _ := page(b, k)
+			addr := c.addr
+			if addr == 0 {
+				addr = 0x400000
+				require.NoError(b, k.MapOnDemand(k.M.KernelSpace(), addr, 4096, 1))
+			}
+			fn, _ := k.Syms.Lookup(c.fn)
+			args := []uint64{addr}
+			if c.fn == "get_user" {
+				args = []uint64{buf, addr}
+			}
+			require.NoError(b, k.Do(0, func(cpu *kernel.CPU) error {
+				if c.setup != nil {
+					if err := c.setup(k, cpu); err != nil {
+						return err
+					}
+				}
+				start := k.M.Instructions()
+				for b.Loop() {
+					if _, err := cpu.Call(fn, args...); err != nil {
+						return err
+					}
+				}
+				b.ReportMetric(float64(k.M.Instructions()-start)/float64(b.N), "insns/op")
+				return nil
+			}))
+		})
+	}
+}

@@ -185,7 +185,7 @@ func (k *Kernel) addExTable(im *guestimg.Image) error {
 	err = k.Traps.ExTable.Add(table)
 	var bad *traps.ExError
 	if errors.As(err, &bad) {
-		return fmt.Errorf("%s: %s (for %s): %s", im.Name, guestimg.ExEntry{Off: int(bad.Entry.At - section)}.Place(), im.Where(bad.Entry.Insn), bad.Why)
+		return fmt.Errorf("%s (for %s): %s", guestimg.ExEntry{Off: int(bad.Entry.At - section)}.Place(), im.Where(bad.Entry.Insn), bad.Why)
 	}
 	return err
 }

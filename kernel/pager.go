@@ -70,7 +70,8 @@ func (k *Kernel) Forget(space *emu.Space, page uint64) bool {
 	return ok
 }
 
-// Repromise changes the rights that a page will have; false when it is not promised.
+// Repromise changes the rights that a page will have, 0 being none until they
+// change again; false when it is not promised.
 func (k *Kernel) Repromise(space *emu.Space, page uint64, prot emu.Prot) bool {
 	ok := k.Promised(space, page)
 	if ok {
@@ -99,7 +100,7 @@ func (k *Kernel) handleMMFault(c *CPU, t *traps.Trap) bool {
 	space, page := c.V.Space(), t.CR2&^uint64(x86.PageMask)
 	prot, ok := k.lazy[lazyPage{space, page}]
 	switch {
-	case !ok, t.Code&x86.PFProt != 0,
+	case !ok, prot == 0, t.Code&x86.PFProt != 0,
 		t.Code&x86.PFWrite != 0 && prot&emu.ProtWrite == 0,
 		t.Code&x86.PFFetch != 0 && prot&emu.ProtExec == 0,
 		t.Code&x86.PFUser != 0 && prot&emu.ProtUser == 0:

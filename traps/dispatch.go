@@ -23,8 +23,8 @@ type Host interface {
 	Warn(t *Trap, ip uint64, text string)
 	// Fixup tells of an exception-table entry that was used.
 	Fixup(t *Trap, e Entry)
-	// FaultHandler tells what a fault handler said.
-	FaultHandler(t *Trap, h *FaultHandler, s FaultStatus)
+	// FaultHandler tells what a fault handler said about the fault at ip.
+	FaultHandler(t *Trap, ip uint64, h *FaultHandler, s FaultStatus)
 }
 
 // A Dispatcher leads each vector to its do_* function.
@@ -83,7 +83,7 @@ func (d *Dispatcher) handlers(t *Trap) (fixed bool) {
 	bad := func(h *FaultHandler, s FaultStatus) {
 		d.Host.Warn(t, t.Regs.IP(), fmt.Sprintf("fault handler %s returned %d, which is no status", h.Name, int32(s)))
 	}
-	seen := func(h *FaultHandler, s FaultStatus) { d.Host.FaultHandler(t, h, s) }
+	seen := func(h *FaultHandler, s FaultStatus) { d.Host.FaultHandler(t, before[IP], h, s) }
 	s, by := d.Faults.Run(t, bad, seen)
 	if s == FaultFixed && d.Faults.stuck(t, before) {
 		d.Host.Warn(t, t.Regs.IP(), fmt.Sprintf("fault handler %s: the same fault came back %d times", by.Name, maxSameFault))
