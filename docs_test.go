@@ -17,6 +17,7 @@ import (
 	"emukp/kprobes"
 	"emukp/kprobes/insn"
 	"emukp/scenarios/lang"
+	"emukp/traps"
 )
 
 var update = flag.Bool("update", false, "rewrite what the documentation has from the code and from the program")
@@ -26,13 +27,16 @@ const howToUpdate = "To rewrite it: go test -run 'TestGenerated|TestTranscripts'
 // generated are the parts of the documentation that are made from tables in
 // the code. Each stands between "<!-- generated: NAME -->" and "<!-- end -->".
 var generated = map[string]func() string{
-	"edges":    edgesTable,
-	"states":   statesTable,
-	"classes":  classesTable,
-	"keys":     keysTables,
-	"figures":  func() string { return "`" + strings.Join(lang.Figures(), "` `") + "`\n" },
-	"defaults": defaultsTable,
-	"regs":     func() string { return "`" + strings.Join(lang.RegNames(), "` `") + "`\n" },
+	"edges":        edgesTable,
+	"states":       statesTable,
+	"classes":      classesTable,
+	"keys":         keysTables,
+	"figures":      func() string { return "`" + strings.Join(lang.Figures(), "` `") + "`\n" },
+	"defaults":     defaultsTable,
+	"extypes":      exTypesTable,
+	"statuses":     statusTable,
+	"faultfigures": func() string { return "`" + strings.Join(lang.FaultFigures(), "` `") + "`\n" },
+	"regs":         func() string { return "`" + strings.Join(lang.RegNames(), "` `") + "`\n" },
 }
 
 var generatedPart = regexp.MustCompile(`(?s)<!-- generated: (\w+) -->\n.*?<!-- end -->`)
@@ -132,6 +136,22 @@ func defaultsTable() string {
 		[]string{"slice of a CPU that nobody else waits for", n(kernel.LoneSlice)},
 		[]string{"budget of one step, all CPUs, without `limits`", n(kernel.DefaultBudget)},
 	)
+}
+
+func exTypesTable() string {
+	rows := [][]string{{"type", "number", "before ip := fixup"}}
+	for _, t := range traps.ExTypes() {
+		rows = append(rows, []string{"`EX_TYPE_" + t.Name + "`", fmt.Sprint(t.Num), t.Does})
+	}
+	return table(rows...)
+}
+
+func statusTable() string {
+	rows := [][]string{{"status", "value"}}
+	for i, name := range traps.FaultStatusNames() {
+		rows = append(rows, []string{"`" + name + "`", fmt.Sprint(i)})
+	}
+	return table(rows...)
 }
 
 func verdict(v insn.Verdict, allowed string) string {

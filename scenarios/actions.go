@@ -27,6 +27,8 @@ type handling struct {
 
 	ri        *kretprobes.Instance // of a return probe
 	returning bool                 // at the function's return
+
+	trap *traps.Trap // of a fault handler
 }
 
 // handle runs a handler's actions and gives its value.

@@ -79,7 +79,7 @@ func (ck *checker) step(s *lang.Step) {
 // oneKind: the plural calls of the kernel take probes of one kind.
 func (ck *checker) oneKind(sc *lang.Scenario, op lang.Op) {
 	po, ok := op.(*lang.ProbeOp)
-	if !ok || len(po.Probes) == 0 || po.Verb != "register" && po.Verb != "unregister" {
+	if !ok || po.Faults || len(po.Probes) == 0 || po.Verb != "register" && po.Verb != "unregister" {
 		return
 	}
 	for _, name := range po.Probes[1:] {
@@ -101,6 +101,17 @@ var features = []struct {
 	{"ctlblk", []string{"per-cpu"}},
 	{"kretprobe_blacklist", nil},
 	{"trampoline", []string{"kprobe", "direct"}},
+	{"extable", nil},
+}
+
+// featureOff says whether the file turns a protection off.
+func (r *runner) featureOff(name string) bool {
+	for _, f := range r.sc.Kernel.Features {
+		if f.Name == name {
+			return !f.On
+		}
+	}
+	return false
 }
 
 func (ck *checker) kernel(k *lang.Kernel) {
@@ -165,6 +176,11 @@ func (r *runner) checkPlaces() []error {
 			visit(p.Entry.Guest)
 		}
 	}
+	for _, f := range r.sc.Faults {
+		if f.Do.Guest != nil {
+			visit(f.Do.Guest)
+		}
+	}
 	for _, in := range r.sc.Inject {
 		if in.At == nil {
 			continue
@@ -206,6 +222,9 @@ func walkOps(sc *lang.Scenario, visit func(lang.Op)) {
 				walkActions(h.Actions, visit)
 			}
 		}
+	}
+	for _, f := range sc.Faults {
+		walkActions(f.Do.Actions, visit)
 	}
 }
 

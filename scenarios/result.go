@@ -77,6 +77,7 @@ type Result struct {
 	Expects          []Expect
 	Problems         []string // everything else that went wrong, each with its place
 	Probes           []Figures
+	Faults           []FaultFigures
 	Vars             []Var
 	Log              []string
 	Crash            string // the report of a crash, also of an expected one

@@ -15,6 +15,7 @@ import (
 	"emukp/kprobes/insn"
 	"emukp/kretprobes"
 	"emukp/scenarios/lang"
+	"emukp/traps"
 )
 
 // Options are the choices that are not the scenario's.
@@ -42,6 +43,7 @@ type runner struct {
 	krp    *kretprobes.Subsystem
 	env    *lang.Env
 	probes map[string]*probe
+	faults map[string]*traps.FaultHandler
 	tasks  map[string]*kernel.Thread
 	vars   map[string]starlark.Value
 	replay *kernel.Replay
@@ -93,7 +95,7 @@ func prepare(sc *lang.Scenario, arch string, opts Options) (*runner, []error) {
 	r := &runner{
 		sc: sc, opts: opts,
 		res:    &Result{Name: Title(sc), File: sc.Pos.File, Arch: arch, Random: sc.Schedule.Policy == "random"},
-		probes: map[string]*probe{}, tasks: map[string]*kernel.Thread{}, vars: map[string]starlark.Value{},
+		probes: map[string]*probe{}, faults: map[string]*traps.FaultHandler{}, tasks: map[string]*kernel.Thread{}, vars: map[string]starlark.Value{},
 		breaks: map[uint64][]*breakpoint{}, away: map[uint64]*awayPage{},
 		frames: map[uint64]uint64{}, userPage: map[uint64]bool{},
 	}
@@ -116,7 +118,7 @@ func prepare(sc *lang.Scenario, arch string, opts Options) (*runner, []error) {
 		return r, errs
 	}
 	var errs []error
-	if err := r.orStopped(func() { errs = r.registerAll() }); err != nil {
+	if err := r.orStopped(func() { errs = append(r.makeFaultHandlers(), r.registerAll()...) }); err != nil {
 		return r, []error{err}
 	}
 	return r, errs
@@ -141,6 +143,7 @@ func (r *runner) boot() error {
 	r.k = k
 	r.retrying = make([]retry, len(k.CPUs))
 	k.OnBreak = r.onBreak
+	k.Traps.ExTable.Off = r.featureOff("extable")
 	k.AddPager(r.bringBack)
 	r.kp = kprobes.New(k, r.kprobesOptions())
 	if r.krp, err = kretprobes.New(k, r.kp, r.kretprobesOptions()); err != nil {
@@ -265,6 +268,9 @@ func (r *runner) run() (crashed bool) {
 func (r *runner) finish() {
 	for _, p := range r.sc.Probes {
 		r.res.Probes = append(r.res.Probes, r.figures(p))
+	}
+	for _, f := range r.sc.Faults {
+		r.res.Faults = append(r.res.Faults, r.faultFigures(f))
 	}
 	for _, name := range r.sc.Vars {
 		r.res.Vars = append(r.res.Vars, Var{name, r.vars[name]})

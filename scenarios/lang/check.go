@@ -17,10 +17,23 @@ var figureNames = words("hits nmissed maxactive registered enabled gone boosted 
 // Names that expressions may use, besides probes and errno names.
 var (
 	topNames     = words("vars sym u8 u16 u32 u64 s8 s16 s32 s64 str hex cpus events trace log instructions")
-	handlerNames = words("regs arg args cpu task retval private")
+	handlerNames = words("regs arg args cpu task retval private trapnr error_code address")
+	faultNames   = words("trapnr error_code address") // those of them that only fault handlers have
+	// What a fault handler may say, in the order of the values (seed 004 names them).
+	statusNames = words("status_continue_next_handler status_fault_fixed status_fail")
 	// The pure part of Starlark's own names.
 	pureNames = words("None True False abs any all bool chr dict enumerate float int len list max min ord range repr reversed sorted tuple type zip")
 )
+
+// faultFigureNames are the figures every fault handler has.
+var faultFigureNames = words("calls fixed failed skipped registered")
+
+// FaultFigures are the names of a fault handler's figures, as in NAME.calls.
+func FaultFigures() []string { return slices.Clone(faultFigureNames) }
+
+// Statuses are the names for what a fault handler says, in the order of their
+// values.
+func Statuses() []string { return slices.Clone(statusNames) }
 
 // Figures are the names of a probe's figures, as in NAME.hits.
 func Figures() []string { return slices.Clone(figureNames) }
@@ -30,7 +43,8 @@ func RegNames() []string { return slices.Clone(regNames) }
 
 func isGlobal(name string) bool {
 	_, errno := errnos[name]
-	return errno || slices.Contains(topNames, name) || slices.Contains(handlerNames, name) || starlark.Universe.Has(name)
+	return errno || slices.Contains(topNames, name) || slices.Contains(handlerNames, name) ||
+		slices.Contains(statusNames, name) || starlark.Universe.Has(name)
 }
 
 // isReserved says whether Starlark keeps the word for itself.
@@ -46,9 +60,7 @@ func isReserved(name string) bool {
 // checkNames runs when the whole file is known.
 func (p *parser) checkNames() {
 	for _, ref := range p.refs {
-		if p.sc.Probe(ref.text) == nil {
-			p.fail(ref.pos, p.probeHint(ref.text), "no probe is called %q", ref.text)
-		}
+		p.checkRef(ref)
 	}
 	for _, ref := range p.insmod {
 		p.checkModule(ref)
@@ -118,13 +130,17 @@ func (p *parser) checkExpr(e *Expr) {
 func (p *parser) checkName(e *Expr, id *syntax.Ident, dot *syntax.DotExpr) bool {
 	name, pos := id.Name, e.place(id.NamePos)
 	switch {
+	case e.scope != inFault && slices.Contains(faultNames, name):
+		p.fail(pos, "", "'%s' is there in fault handlers only", name)
 	case e.scope == inTop && slices.Contains(handlerNames, name):
 		p.fail(pos, handlerNameHint(name), "'%s' is there in handlers only", name)
+	case e.scope == inFault && (name == "retval" || name == "private"):
+		p.fail(pos, "", "'%s' is there in the handlers of a kretprobe or uretprobe only", name)
 	case e.scope == inHandler && name == "retval":
 		p.fail(pos, "", "'retval' is there in the handler of a kretprobe or uretprobe only")
 	case p.known(name):
 		return true
-	case dot != nil && slices.Contains(figureNames, dot.Name.Name):
+	case dot != nil && (slices.Contains(figureNames, dot.Name.Name) || slices.Contains(faultFigureNames, dot.Name.Name)):
 		p.fail(pos, p.probeHint(name), "no probe is called %q", name)
 	case p.vars[name]:
 		p.fail(pos, "did you mean 'vars."+name+"'?", "unknown name %q in the expression", name)
@@ -149,12 +165,12 @@ func handlerNameHint(name string) string {
 func (p *parser) known(name string) bool {
 	_, errno := errnos[name]
 	return errno || slices.Contains(topNames, name) || slices.Contains(handlerNames, name) ||
-		slices.Contains(pureNames, name) || p.sc.Probe(name) != nil
+		slices.Contains(pureNames, name) || slices.Contains(statusNames, name) || p.sc.Probe(name) != nil || p.sc.FaultHandler(name) != nil
 }
 
 // namesFor lists what to suggest; errno names only suggest each other's kind.
 func (p *parser) namesFor(scope scope) []string {
-	names := slices.Concat(p.probeNames(), topNames, pureNames)
+	names := slices.Concat(p.probeNames(), p.faultHandlerNames(), topNames, pureNames, statusNames)
 	if scope != inTop {
 		names = append(names, handlerNames...)
 	}
@@ -175,6 +191,8 @@ func (p *parser) checkAttr(e *Expr, owner, attr *syntax.Ident) {
 		}
 	case p.sc.Probe(owner.Name) != nil && !slices.Contains(figureNames, name):
 		p.fail(pos, didYouMean(name, figureNames), "a probe has no figure %q; expected %s", name, orList(figureNames))
+	case p.sc.FaultHandler(owner.Name) != nil && !slices.Contains(faultFigureNames, name):
+		p.fail(pos, didYouMean(name, faultFigureNames), "a fault handler has no figure %q; expected %s", name, orList(faultFigureNames))
 	}
 }
 
