@@ -151,6 +151,16 @@ func (h *host) Fixup(t *traps.Trap, e traps.Entry) {
 	}
 }
 
+// FaultHandlers keeps the guest from switching tasks in a handler: who sleeps
+// there is "scheduling while atomic".
+func (h *host) FaultHandlers(t *traps.Trap, begin bool) {
+	if begin {
+		cpuOf(t).PreemptDisable()
+	} else {
+		cpuOf(t).PreemptEnable()
+	}
+}
+
 // FaultHandler traces what a fault handler said about the fault at ip.
 func (h *host) FaultHandler(t *traps.Trap, ip uint64, by *traps.FaultHandler, s traps.FaultStatus) {
 	if c := cpuOf(t); c.K.Trace.Enabled {

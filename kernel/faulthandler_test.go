@@ -69,6 +69,12 @@ fault_status_t leave(struct pt_regs *regs, int trapnr, unsigned long error_code,
 	return status_continue_next_handler;
 }
 
+fault_status_t sleeper(struct pt_regs *regs, int trapnr, unsigned long error_code, unsigned long address)
+{
+	yield();
+	return status_continue_next_handler;
+}
+
 asm(".globl load\n .type load, @function\nload: movq (%rdi), %rax\n ret\n .size load, .-load\n"
     ".globl careful\n .type careful, @function\ncareful: movq (%rdi), %rax\n1: ret\n .size careful, .-careful\n"
     _ASM_EXTABLE(careful, 1b));
@@ -220,6 +226,18 @@ func TestFaultHandlerFaults(t *testing.T) {
 	_, diary, err = f.load("load", absent)
 	require.NoError(t, err)
 	require.Equal(t, "pcpsds", diary, "pass does not run any more when clumsy does")
+}
+
+// A handler must not sleep.
+func TestFaultHandlerSleeps(t *testing.T) {
+	f := newFaults(t, kernel.Config{})
+	require.Zero(t, f.register("sleeper", 1))
+	_, _, err := f.load("careful", absent)
+	require.ErrorContains(t, err, "BUG: scheduling while atomic: emukp/0/")
+	require.Zero(t, f.unregister("sleeper"))
+	_, _, err = f.load("careful", absent)
+	require.NoError(t, err)
+	require.EqualValues(t, 0, call(t, f.Kernel, 0, "do_add", 0, 0))
 }
 
 // A handler takes itself away while it runs: it is not waited for.

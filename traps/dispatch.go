@@ -23,6 +23,9 @@ type Host interface {
 	Warn(t *Trap, ip uint64, text string)
 	// Fixup tells of an exception-table entry that was used.
 	Fixup(t *Trap, e Entry)
+	// FaultHandlers tells that fault handlers are about to be asked, or have
+	// been: they must not sleep meanwhile.
+	FaultHandlers(t *Trap, begin bool)
 	// FaultHandler tells what a fault handler said about the fault at ip.
 	FaultHandler(t *Trap, ip uint64, h *FaultHandler, s FaultStatus)
 }
@@ -84,7 +87,9 @@ func (d *Dispatcher) handlers(t *Trap) (fixed bool) {
 		d.Host.Warn(t, t.Regs.IP(), fmt.Sprintf("fault handler %s returned %d, which is no status", h.Name, int32(s)))
 	}
 	seen := func(h *FaultHandler, s FaultStatus) { d.Host.FaultHandler(t, before[IP], h, s) }
+	d.Host.FaultHandlers(t, true)
 	s, by := d.Faults.Run(t, bad, seen)
+	d.Host.FaultHandlers(t, false)
 	if s == FaultFixed && d.Faults.stuck(t, before) {
 		d.Host.Warn(t, t.Regs.IP(), fmt.Sprintf("fault handler %s: the same fault came back %d times", by.Name, maxSameFault))
 		s = FaultFail

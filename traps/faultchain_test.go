@@ -298,20 +298,20 @@ func TestFaultHandlersDispatch(t *testing.T) {
 		status      traps.FaultStatus
 		want        string
 	}{
-		{vec: x86.PF, status: 0, fixup: true, want: "DIE_PAGE_FAULT pagefault h=0 fixup "},
-		{vec: x86.PF, status: 0, want: "DIE_PAGE_FAULT pagefault h=0 die "},
-		{vec: x86.PF, status: 1, fixup: true, want: "DIE_PAGE_FAULT pagefault h=1 "},
-		{vec: x86.PF, status: 2, fixup: true, want: "DIE_PAGE_FAULT pagefault h=2 die "},
-		{vec: x86.PF, status: 2, user: true, want: "DIE_PAGE_FAULT pagefault h=2 signal "},
-		{vec: x86.PF, status: 9, fixup: true, want: "DIE_PAGE_FAULT pagefault warn: fault handler h returned 9, which is no status h=2 die "},
-		{vec: x86.PF, status: -1, want: "DIE_PAGE_FAULT pagefault warn: fault handler h returned -1, which is no status h=2 die "},
-		{vec: x86.GP, status: 1, want: "DIE_GPF h=1 "},
-		{vec: x86.UD, status: 1, user: true, want: "DIE_TRAP h=1 "},
-		{vec: x86.BP, status: 1, want: "DIE_INT3 h=1 "},
-		{vec: x86.BP, status: 0, fixup: true, want: "DIE_INT3 h=0 die "},
-		{vec: x86.DB, status: 0, want: "DIE_DEBUG h=0 "},
-		{vec: x86.DB, status: 2, want: "DIE_DEBUG h=2 die "},
-		{vec: x86.DB, status: 1, want: "DIE_DEBUG h=1 "},
+		{vec: x86.PF, status: 0, fixup: true, want: "DIE_PAGE_FAULT pagefault [h=0 ] fixup "},
+		{vec: x86.PF, status: 0, want: "DIE_PAGE_FAULT pagefault [h=0 ] die "},
+		{vec: x86.PF, status: 1, fixup: true, want: "DIE_PAGE_FAULT pagefault [h=1 ] "},
+		{vec: x86.PF, status: 2, fixup: true, want: "DIE_PAGE_FAULT pagefault [h=2 ] die "},
+		{vec: x86.PF, status: 2, user: true, want: "DIE_PAGE_FAULT pagefault [h=2 ] signal "},
+		{vec: x86.PF, status: 9, fixup: true, want: "DIE_PAGE_FAULT pagefault [warn: fault handler h returned 9, which is no status h=2 ] die "},
+		{vec: x86.PF, status: -1, want: "DIE_PAGE_FAULT pagefault [warn: fault handler h returned -1, which is no status h=2 ] die "},
+		{vec: x86.GP, status: 1, want: "DIE_GPF [h=1 ] "},
+		{vec: x86.UD, status: 1, user: true, want: "DIE_TRAP [h=1 ] "},
+		{vec: x86.BP, status: 1, want: "DIE_INT3 [h=1 ] "},
+		{vec: x86.BP, status: 0, fixup: true, want: "DIE_INT3 [h=0 ] die "},
+		{vec: x86.DB, status: 0, want: "DIE_DEBUG [h=0 ] "},
+		{vec: x86.DB, status: 2, want: "DIE_DEBUG [h=2 ] die "},
+		{vec: x86.DB, status: 1, want: "DIE_DEBUG [h=1 ] "},
 		{vec: x86.NMI, status: 1, want: "DIE_NMI nmi "},
 		{vec: x86.DF, status: 1, want: "die "},
 		{vec: x86.VecSyscall, status: 1, want: "syscall "},
@@ -356,13 +356,13 @@ func TestFaultFixedForEver(t *testing.T) {
 		r.SetIP(0x500)
 		h.log = ""
 		d.Dispatch(&traps.Trap{CPU: fakeCPU(1), Vector: x86.PF, Regs: r, CR2: cr2})
-		return h.log == "pagefault liar=1 "
+		return h.log == "pagefault [liar=1 ] "
 	}
 	for range 9_999 {
 		require.True(t, fault(8))
 	}
 	require.False(t, fault(8))
-	require.Equal(t, "pagefault liar=1 warn: fault handler liar: the same fault came back 10000 times die ", h.log)
+	require.Equal(t, "pagefault [liar=1 ] warn: fault handler liar: the same fault came back 10000 times die ", h.log)
 	require.True(t, fault(16), "another fault is another matter")
 	for range 9_999 {
 		require.True(t, fault(8))

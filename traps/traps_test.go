@@ -130,6 +130,9 @@ func (h *fakeHost) Die(*traps.Trap)            { h.log += "die " }
 
 func (h *fakeHost) Warn(_ *traps.Trap, _ uint64, text string) { h.log += "warn: " + text + " " }
 func (h *fakeHost) Fixup(_ *traps.Trap, e traps.Entry)        { h.log += "fixup " }
+func (h *fakeHost) FaultHandlers(_ *traps.Trap, begin bool) {
+	h.log += map[bool]string{true: "[", false: "] "}[begin]
+}
 func (h *fakeHost) FaultHandler(_ *traps.Trap, _ uint64, by *traps.FaultHandler, s traps.FaultStatus) {
 	h.log += fmt.Sprintf("%s=%d ", by.Name, s)
 }
