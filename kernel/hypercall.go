@@ -25,6 +25,8 @@ const (
 
 	hcRegisterFaultHandler   = 32
 	hcUnregisterFaultHandler = 33
+	hcSignal                 = 42
+	hcSequence               = 43
 	hcUserKilled             = 44
 )
 
@@ -58,6 +60,10 @@ func (c *CPU) hypercall() {
 		c.trap(arg0, x86.VecSyscall, 0)
 	case hcRegisterFaultHandler, hcUnregisterFaultHandler:
 		ret = c.faultHandlerHypercall(n, arg0, arg1 != 0, arg2)
+	case hcSignal:
+		c.K.Trace.Emit(c, Event{Kind: EvSignal, Name: SignalName(int(arg0)), IP: arg1, Arg: arg2})
+	case hcSequence:
+		c.K.Trace.Emit(c, Event{Kind: EvSequence, Name: sequenceName(arg0), IP: arg1, Arg: arg2})
 	case hcUserKilled:
 		c.userKilled(arg0, int(arg1), arg2, v.Reg(x86.RCX))
 	default:

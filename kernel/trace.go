@@ -12,31 +12,33 @@ type EventKind uint8
 
 // Kinds of events.
 const (
-	EvTrap    EventKind = iota // a trap was delivered: Vector, Arg = error code
-	EvTrapRet                  // its do_* function is done: IP is where it returns to
-	EvHit                      // a probe's int3 was hit: Name, IP = the site
-	EvPre                      // a pre-handler returned: Name, Arg = its value
-	EvStep                     // the copied instruction begins: IP = slot
-	EvPost                     // a post-handler returned: Name
-	EvMiss                     // a hit inside a hit: Name, nmissed counted
-	EvFault                    // a fault handler was asked: Name, Arg = its value
-	EvRestart                  // an int3 that is no longer there: IP = where it goes on
-	EvIPI                      // sent: Vector, Arg = target CPU
-	EvPoke                     // text changed: IP = address, Arg = bytes
-	EvNMI                      // an NMI was taken
-	EvSwitch                   // the scheduler chose this CPU
-	EvLog                      // printk: Name = text
-	EvReg                      // a probe was registered or removed: Name = what
-	EvReturn                   // a return handler has run: Name, IP = where it returns to, Arg = ax
-	EvFixup                    // the exception table was used: Name = type, IP = instruction, Arg = fixup
-	EvHandler                  // a fault handler was asked: Name, Arg = its status
-	EvPageIn                   // a page was brought on demand: IP = who wanted it, Arg = address
+	EvTrap     EventKind = iota // a trap was delivered: Vector, Arg = error code
+	EvTrapRet                   // its do_* function is done: IP is where it returns to
+	EvHit                       // a probe's int3 was hit: Name, IP = the site
+	EvPre                       // a pre-handler returned: Name, Arg = its value
+	EvStep                      // the copied instruction begins: IP = slot
+	EvPost                      // a post-handler returned: Name
+	EvMiss                      // a hit inside a hit: Name, nmissed counted
+	EvFault                     // a fault handler was asked: Name, Arg = its value
+	EvRestart                   // an int3 that is no longer there: IP = where it goes on
+	EvIPI                       // sent: Vector, Arg = target CPU
+	EvPoke                      // text changed: IP = address, Arg = bytes
+	EvNMI                       // an NMI was taken
+	EvSwitch                    // the scheduler chose this CPU
+	EvLog                       // printk: Name = text
+	EvReg                       // a probe was registered or removed: Name = what
+	EvReturn                    // a return handler has run: Name, IP = where it returns to, Arg = ax
+	EvFixup                     // the exception table was used: Name = type, IP = instruction, Arg = fixup
+	EvHandler                   // a fault handler was asked: Name, Arg = its status
+	EvPageIn                    // a page was brought on demand: IP = who wanted it, Arg = address
+	EvSignal                    // a signal handler is to run: Name, IP = where the task was, Arg = handler
+	EvSequence                  // a restartable sequence was left: Name = rseq or ras, IP = where, Arg = where it goes on
 	numEventKinds
 )
 
 var eventNames = [numEventKinds]string{"trap", "trap_ret", "hit", "pre", "step", "post", "miss",
 	"fault", "restart", "ipi", "poke", "nmi", "switch", "log", "probe", "return",
-	"fixup", "fault_handler", "page_in"}
+	"fixup", "fault_handler", "page_in", "signal", "sequence"}
 
 func (k EventKind) String() string { return eventNames[k] }
 
@@ -131,6 +133,8 @@ func (t *Trace) text(ev *Event) string {
 		return fmt.Sprintf("fixup: %s: (%s) -> %s", ev.Name, at, t.k.Syms.Name(ev.Arg))
 	case EvHandler:
 		return fmt.Sprintf("fault_handler: %s: %s (%s) ret=%d", ev.Name, ev.Vector, at, int64(ev.Arg))
+	case EvSignal, EvSequence:
+		return fmt.Sprintf("%s: %s: (%s) -> %s", ev.Kind, ev.Name, at, t.k.Syms.Name(ev.Arg))
 	case EvPageIn:
 		return fmt.Sprintf("page_in: (%s) %#x", at, ev.Arg)
 	case EvIPI:

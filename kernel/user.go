@@ -251,6 +251,14 @@ func (c *CPU) userReport(title string, t *traps.Trap, trap string) *Oops {
 	return &Oops{CPU: c.ID, Title: title, IP: t.Regs.IP(), Text: b.String()}
 }
 
+// sequenceName is SEQ_* of guestimg/src/include/hypercall.h in words.
+func sequenceName(kind uint64) string {
+	if kind == 1 {
+		return "ras"
+	}
+	return "rseq"
+}
+
 // SetSysctl sets one of the guest's switches: "rseq" (restartable sequences
 // are looked after) or "sigreturn_check" (what a signal handler may not change
 // in its context is left out).

@@ -71,8 +71,10 @@ int __probed rseq_ip_fixup(struct pt_regs *regs)
 	if (ret)
 		return ret;
 	ret = clear_rseq_cs(u->rseq);
-	if (!ret && regs->ip - cs.start_ip < cs.post_commit_offset)
+	if (!ret && regs->ip - cs.start_ip < cs.post_commit_offset) {
+		hypercall(HC_SEQUENCE, SEQ_RSEQ, regs->ip, cs.abort_ip, 0);
 		regs->ip = cs.abort_ip;
+	}
 	return ret;
 }
 
@@ -84,6 +86,7 @@ int __probed ras_ip_fixup(struct pt_regs *regs)
 
 	for (i = 0; i < u->nr_ras; i++) {
 		if (regs->ip > u->ras[i].start && regs->ip < u->ras[i].end) {
+			hypercall(HC_SEQUENCE, SEQ_RAS, regs->ip, u->ras[i].start, 0);
 			regs->ip = u->ras[i].start;
 			return 1;
 		}

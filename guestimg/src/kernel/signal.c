@@ -266,11 +266,13 @@ void __probed do_signal(struct pt_regs *regs)
 	struct k_sigaction ka;
 	struct sigqueue q;
 	int sig = get_signal(regs, &ka, &q);
+	unsigned long ip;
 
 	if (!sig)
 		return;
 	rseq_event(current, RSEQ_EVENT_SIGNAL);
 	rseq_handle_notify_resume(regs);
+	ip = regs->ip;
 	if (setup_rt_frame(sig, &ka, &q, regs)) {
 		if (sig == SIGSEGV)
 			force_fatal_sig(SIGSEGV);
@@ -278,6 +280,7 @@ void __probed do_signal(struct pt_regs *regs)
 			force_sig(SIGSEGV);
 		return;
 	}
+	hypercall(HC_SIGNAL, (unsigned long)sig, ip, regs->ip, 0);
 	u->blocked |= ka.sa_mask & ~UNBLOCKABLE_MASK;
 	if (!(ka.sa_flags & SA_NODEFER))
 		u->blocked |= sigmask(sig);

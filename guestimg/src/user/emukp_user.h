@@ -54,6 +54,8 @@
 #define SIGCHLD	17
 #define SIGCONT	18
 #define SIGSTOP	19
+#define SIGURG	23
+#define SIGWINCH 28
 #define NSIG	65
 
 #define SA_SIGINFO	0x00000004
