@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 
+	"emukp/emu/x86"
 	"emukp/guestimg"
 	"emukp/scenarios/lang"
 )
@@ -151,6 +152,17 @@ type Builder struct {
 
 // NewBuilder makes a builder that knows the library's objects.
 func NewBuilder() *Builder { return &Builder{} }
+
+// user is the object of a user program.
+func (b *Builder) user(ctx context.Context, srcs []guestimg.Source, arch *x86.Arch) ([]byte, error) {
+	key := guestimg.UserCacheKey(srcs, arch)
+	return b.memo.get(key, func() ([]byte, error) {
+		if data, err := objects.ReadFile(objectFile(key)); err == nil {
+			return data, nil
+		}
+		return guestimg.BuildUser(ctx, guestUser, srcs, arch, guestimg.Options{CC: b.CC, Workshops: b.Workshops})
+	})
+}
 
 func (b *Builder) module(ctx context.Context, srcs []guestimg.Source, base uint64, kernel *guestimg.Image) ([]byte, error) {
 	key := guestimg.CacheKey(srcs, base, kernel)

@@ -50,16 +50,36 @@ func BuildLibrary(ctx context.Context) (map[string][]byte, error) {
 			return nil, err
 		}
 		for _, arch := range sc.Archs {
-			key, data, err := buildFor(ctx, sc, arch, item.ReadFile)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", item.Name, err)
-			}
-			if data != nil {
-				out[key+".elf"] = data
+			for _, build := range []buildFunc{buildFor, buildUserFor} {
+				key, data, err := build(ctx, sc, arch, item.ReadFile)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", item.Name, err)
+				}
+				if data != nil {
+					out[key+".elf"] = data
+				}
 			}
 		}
 	}
 	return out, nil
+}
+
+type buildFunc func(ctx context.Context, sc *lang.Scenario, arch string, read func(string) ([]byte, error)) (string, []byte, error)
+
+func buildUserFor(ctx context.Context, sc *lang.Scenario, arch string, read func(string) ([]byte, error)) (string, []byte, error) {
+	if sc.Guest.User == nil {
+		return "", nil, nil
+	}
+	srcs, err := sourcesOf(sc.Guest.User, read)
+	if err != nil || len(srcs) == 0 {
+		return "", nil, err
+	}
+	a, err := x86.ByName(arch)
+	if err != nil {
+		return "", nil, err
+	}
+	data, err := guestimg.BuildUser(ctx, guestUser, srcs, a, guestimg.Options{})
+	return guestimg.UserCacheKey(srcs, a), data, err
 }
 
 func buildFor(ctx context.Context, sc *lang.Scenario, arch string, read func(string) ([]byte, error)) (string, []byte, error) {

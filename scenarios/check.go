@@ -30,9 +30,6 @@ func (r *runner) unsupported(arch string) []error {
 	if len(r.sc.Guest.Modules) > 0 {
 		ck.notYet(r.sc.Guest.Modules[0].Pos, "guest: modules")
 	}
-	if r.sc.Guest.User != nil {
-		ck.notYet(r.sc.Guest.User.Pos, "guest: user")
-	}
 	for _, p := range r.sc.Probes {
 		ck.probe(p)
 	}
@@ -102,6 +99,8 @@ var features = []struct {
 	{"kretprobe_blacklist", nil},
 	{"trampoline", []string{"kprobe", "direct"}},
 	{"extable", nil},
+	{"rseq", nil},
+	{"sigreturn_check", nil},
 }
 
 // featureOff says whether the file turns a protection off.
@@ -167,8 +166,12 @@ func (r *runner) checkPlaces() []error {
 		}
 	}
 	walkOps(r.sc, func(op lang.Op) {
-		if c, ok := op.(*lang.Call); ok {
+		if c, ok := op.(*lang.Call); ok && !c.User {
 			visit(&c.Fn)
+		} else if ok {
+			if _, err := r.userAddress(&c.Fn); err != nil {
+				ck.errs = append(ck.errs, err)
+			}
 		}
 	})
 	for _, p := range r.sc.Probes {

@@ -114,6 +114,9 @@ func prepare(sc *lang.Scenario, arch string, opts Options) (*runner, []error) {
 	if err := r.loadGuest(); err != nil {
 		return r, []error{err}
 	}
+	if err := r.loadUser(); err != nil {
+		return r, []error{err}
+	}
 	if errs := r.checkPlaces(); len(errs) > 0 {
 		return r, errs
 	}

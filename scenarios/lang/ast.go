@@ -151,11 +151,12 @@ type Op interface {
 }
 
 type (
-	// Call is `call: fn(args)`.
+	// Call is `call: fn(args)`, and `user: fn(args)`, which is a call in ring 3.
 	Call struct {
 		Pos
 		Fn   Loc
 		Args []*Expr
+		User bool
 	}
 	// Log is `log: TEXT`.
 	Log struct {
@@ -304,12 +305,13 @@ type Expect struct {
 	Trace *Text // for MatchTrace
 }
 
-// An Inject is a trap that comes from outside. For "nmi" and "ipi" exactly one
+// An Inject is a trap that comes from outside. For all but "page_fault" exactly one
 // of At, Every and After is given; for "page_fault" At is.
 type Inject struct {
 	Pos
-	Kind  string // nmi, ipi or page_fault
-	CPU   int    // nmi, ipi
+	Kind  string // nmi, ipi, signal or page_fault
+	CPU   int    // nmi, ipi, signal
+	Name  string // signal: SIGUSR1
 	At    *Loc   // when CPU (page_fault: any CPU) is about to run it
 	Every uint64 // each time CPU has run that many more instructions
 	After uint64 // once, when CPU has run exactly that many since the run began

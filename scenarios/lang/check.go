@@ -69,12 +69,16 @@ func (p *parser) checkNames() {
 		p.checkExpr(e)
 	}
 	p.checkBehindCrash()
+	if len(p.userCalls) > 0 && p.sc.Guest.User == nil {
+		p.fail(p.userCalls[0], "guest: user: is its code", "there is no user program")
+	}
 }
 
-// checkBehindCrash: the guest is gone after a step that says how it crashes.
+// checkBehindCrash: the guest is gone after a step that says how it crashes,
+// unless that is the end of a user task.
 func (p *parser) checkBehindCrash() {
 	for i, s := range p.sc.Run {
-		if s.Crashes != nil && i+1 < len(p.sc.Run) {
+		if s.Crashes != nil && !isUser(s) && i+1 < len(p.sc.Run) {
 			p.fail(p.sc.Run[i+1].Pos, "what must be true afterwards goes into expect", "this step would never run: the step before it ends in a crash")
 			return
 		}

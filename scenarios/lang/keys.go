@@ -168,7 +168,8 @@ var keyTable = []Key{
 	{Name: "value", Where: "action.store", Type: "expression", Meaning: "what to write", Required: true},
 
 	{Name: "call", Where: "step", Type: "fn(args)", Meaning: "calls a guest function", With: words("on task returns crashes into")},
-	{Name: "parallel", Where: "step", Type: "list of steps", Meaning: "steps at the same time, one per CPU", With: words("crashes")},
+	{Name: "user", Where: "step", Type: "fn(args)", Meaning: "calls a function of the user program in ring 3, as a task", With: words("on task returns crashes into")},
+	{Name: "parallel", Where: "step", Type: "list of steps", Meaning: "steps at the same time, one per CPU; several user tasks may share one", With: words("crashes")},
 	{Name: "register", Where: "step", Type: "probe, fault handler or list", Meaning: "registers; a list is the plural call", With: words("returns into " + onStep)},
 	{Name: "unregister", Where: "step", Type: "probe, fault handler or list", Meaning: "unregisters", With: words("returns into " + onStep)},
 	{Name: "enable", Where: "step", Type: "probe or list", Meaning: "enables", With: words("returns into " + onStep)},
@@ -189,7 +190,7 @@ var keyTable = []Key{
 	{Name: "on", Where: "step", Type: "CPU", Meaning: "the CPU the step runs on; default 0, in parallel the step's place", Modifier: true},
 	{Name: "task", Where: "step", Type: "task", Meaning: "the task that runs it", Modifier: true},
 	{Name: "returns", Where: "step", Type: "expression", Meaning: "what it must return", Modifier: true},
-	{Name: "crashes", Where: "step", Type: "text", Meaning: "it must crash, the report having this text in it", Modifier: true},
+	{Name: "crashes", Where: "step", Type: "text", Meaning: "it must crash, or for user the task be killed, the report having this text in it", Modifier: true},
 	{Name: "into", Where: "step", Type: "variable", Meaning: "takes the result", Modifier: true},
 
 	{Name: "addr", Where: "step.map", Type: "expression", Meaning: "first address", Required: true},
@@ -212,6 +213,8 @@ var keyTable = []Key{
 	{Name: "nmi", Where: "inject", Type: "CPU", Meaning: "an NMI"},
 	{Name: "ipi", Where: "inject", Type: "CPU", Meaning: "an interrupt from another CPU"},
 	{Name: "page_fault", Where: "inject", Type: "LOC", Meaning: "a page fault at this instruction"},
+	{Name: "signal", Where: "inject", Type: "signal", Meaning: "a signal to the user task that the CPU runs"},
+	{Name: "on", Where: "inject", Type: "CPU", Meaning: "whose task gets the signal, default 0"},
 	{Name: "at", Where: "inject", Type: "LOC", Meaning: "when the CPU is about to run it"},
 	{Name: "every", Where: "inject", Type: "number", Meaning: "every N instructions of the CPU"},
 	{Name: "after", Where: "inject", Type: "number", Meaning: "once, after N instructions of the CPU"},

@@ -44,6 +44,8 @@ type parser struct {
 	exprs  []*Expr
 	refs   []*probeRef
 	insmod []*node // names of modules
+
+	userCalls []Pos
 }
 
 func (p *parser) scenario(root *node) {
