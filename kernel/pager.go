@@ -93,14 +93,19 @@ func (k *Kernel) bringPage(space *emu.Space, page uint64, prot emu.Prot) error {
 	return nil
 }
 
+// inAtomic is in_atomic(): the guest's preempt_count is not 0.
+func (c *CPU) inAtomic() bool { return c.word(c.K.off.cpuPreempt) != 0 }
+
 // handleMMFault is handle_mm_fault for a page that was promised: it comes if
 // the access is one that its rights permit (mm/memory.c do_anonymous_page,
-// arch/x86_64/mm/fault.c good_area, 2.6.21).
+// arch/x86_64/mm/fault.c good_area, 2.6.21). In an atomic context, such as a
+// probe's handler, none comes, since bringing one may sleep (in_atomic() in
+// do_page_fault): that is what copy_from_user_inatomic is for.
 func (k *Kernel) handleMMFault(c *CPU, t *traps.Trap) bool {
 	space, page := c.V.Space(), t.CR2&^uint64(x86.PageMask)
 	prot, ok := k.lazy[lazyPage{space, page}]
 	switch {
-	case !ok, prot == 0, t.Code&x86.PFProt != 0,
+	case !ok, prot == 0, t.Code&x86.PFProt != 0, c.inAtomic(),
 		t.Code&x86.PFWrite != 0 && prot&emu.ProtWrite == 0,
 		t.Code&x86.PFFetch != 0 && prot&emu.ProtExec == 0,
 		t.Code&x86.PFUser != 0 && prot&emu.ProtUser == 0:

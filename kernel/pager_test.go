@@ -123,3 +123,27 @@ func TestMapOnDemandInRing3(t *testing.T) {
 		require.Equal(t, c.faults, k.MinorFaults, "% x", c.code)
 	}
 }
+
+// Where the kernel must not sleep no page comes: the copy ends early, and the
+// next one from elsewhere finds it.
+func TestNoPageInAnAtomicContext(t *testing.T) {
+	k := boot(t, kernel.Config{})
+	require.NoError(t, k.MapOnDemand(k.M.KernelSpace(), 0x400000, x86.PageSize, emu.ProtRead))
+	read := func(c *kernel.CPU) (left uint64) {
+		left, err := c.CopyFromUser(make([]byte, 8), 0x400000)
+		require.NoError(t, err)
+		return left
+	}
+	require.NoError(t, k.Do(0, func(c *kernel.CPU) error {
+		c.PreemptDisable()
+		require.EqualValues(t, 8, read(c))
+		c.PreemptEnable()
+		require.Zero(t, k.MinorFaults)
+		require.Zero(t, read(c))
+		require.EqualValues(t, 1, k.MinorFaults)
+		c.PreemptDisable()
+		require.Zero(t, read(c), "it is there")
+		c.PreemptEnable()
+		return nil
+	}))
+}
