@@ -2,9 +2,11 @@ package kernel_test
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,16 +19,21 @@ import (
 // insmod builds C code as a module and loads it.
 func insmod(t testing.TB, k *kernel.Kernel, name, c string) error {
 	t.Helper()
-	if _, err := exec.LookPath("cc"); err != nil {
-		t.Skip("needs a compiler for the guest code: no cc")
-	}
-	data, err := guestimg.BuildModule(context.Background(), name, []guestimg.Source{{Name: name + ".c", Lang: "c", Text: []byte(c)}},
-		k.ModuleBase(), k.Image(), guestimg.Options{})
-	require.NoError(t, err)
-	im, err := guestimg.Load(name, data)
+	im, err := guestimg.Load(name, buildModule(t, k, name, "c", c))
 	require.NoError(t, err)
 	_, err = k.LoadModule(name, im)
 	return err
+}
+
+func buildModule(t testing.TB, k *kernel.Kernel, name, lang, text string) []byte {
+	t.Helper()
+	if _, err := exec.LookPath("cc"); err != nil {
+		t.Skip("needs a compiler for the guest code: no cc")
+	}
+	data, err := guestimg.BuildModule(context.Background(), name, []guestimg.Source{{Name: name + ".src", Lang: lang, Text: []byte(text)}},
+		k.ModuleBase(), k.Image(), guestimg.Options{})
+	require.NoError(t, err)
+	return data
 }
 
 // page gives a page of kernel memory that the guest may use.
@@ -151,4 +158,46 @@ long second(long *p) { asm volatile("1: nop\n2:\n" _ASM_EXTABLE_TYPE(1b, 2b, 18)
 	require.False(t, ok)
 	require.NoError(t, insmod(t, k, "next", "long first(void) { return 3; }"))
 	require.EqualValues(t, 3, call(t, k, 0, "first"))
+}
+
+// A module with 100,000 entries, the last first: loaded, sorted and searched.
+func TestHugeExTable(t *testing.T) {
+	const n = 100_000
+	k := boot(t, kernel.Config{})
+	data := buildModule(t, k, "huge", "asm", `
+FN loads
+	.rept `+fmt.Sprint(n)+`
+	movb	(%rdi), %al
+	.endr
+	ret
+ENDFN loads
+	.section __ex_table, "a"
+	.set	i, `+fmt.Sprint(n)+`
+	.rept	`+fmt.Sprint(n)+`
+	.set	i, i - 1
+	.long	loads + 2 * i - .
+	.long	loads + `+fmt.Sprint(2*n)+` - .
+	.long	EX_TYPE_IMM_REG | EX_DATA_IMM(42)
+	.endr
+`)
+	start := time.Now()
+	im, err := guestimg.Load("huge", data)
+	require.NoError(t, err)
+	_, err = k.LoadModule("huge", im)
+	took := time.Since(start)
+	require.NoError(t, err)
+	require.Less(t, took, time.Second)
+	require.Greater(t, k.Traps.ExTable.Len(), n)
+	loads, _ := k.Syms.Lookup("loads")
+	for i := uint64(0); i < n; i += 997 {
+		require.NoError(t, k.Do(0, func(c *kernel.CPU) error {
+			ret, err := c.Call(loads+2*i, 0x500000)
+			require.EqualValues(t, 42, ret)
+			return err
+		}))
+	}
+	k.Traps.ExTable.Remove(im.Range())
+	err = k.Do(0, func(c *kernel.CPU) error { _, err := c.Call(loads, 0x500000); return err })
+	require.ErrorContains(t, err, "unable to handle kernel paging request at 0000000000500000")
+	t.Log("loaded in", took)
 }

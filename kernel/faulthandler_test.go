@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"emukp/emu"
 	"emukp/emu/x86"
 	"emukp/kernel"
 	"emukp/traps"
@@ -317,6 +318,47 @@ func TestUnregisterWaits(t *testing.T) {
 	require.NoError(t, k.Wait())
 	require.Equal(t, []string{"first begins on 1", "unregister second", "unregister first", "release", "first ends", "unregistered"}, log)
 	require.EqualValues(t, 1, last.Fixed)
+}
+
+// Faults of programs come to the same list, before their signals.
+func TestFaultHandlerOfAUserTask(t *testing.T) {
+	const text, stack = 0x400000, 0x500000
+	for _, c := range []struct {
+		status traps.FaultStatus
+		want   string
+		calls  uint64
+	}{
+		{traps.FaultContinue, "user task killed by SIGSEGV (#PF)", 1},
+		{traps.FaultFail, "user task killed by SIGSEGV (#PF)", 1},
+		{traps.FaultFixed, "user task killed by SIGILL (#UD)", 2},
+	} {
+		k := boot(t, kernel.Config{Budget: 1_000_000})
+		for _, at := range []uint64{text, stack} {
+			pa, err := k.M.AllocFrames(1, 0)
+			require.NoError(t, err)
+			require.NoError(t, k.M.KernelSpace().Map(at, pa, 4096, emu.ProtRead|emu.ProtWrite|emu.ProtExec|emu.ProtUser))
+			if at == text { // mov 0x600000,%eax; mov %eax,0x600000; ud2
+				copy(k.M.Phys(pa, 4096), "\x8b\x04\x25\x00\x00\x60\x00\x89\x04\x25\x00\x00\x60\x00\x0f\x0b")
+			}
+		}
+		var codes []uint64
+		h := &traps.FaultHandler{Name: "h", Vectors: traps.Vectors(x86.PF), Call: func(tr *traps.Trap) traps.FaultStatus {
+			require.True(t, tr.Regs.User())
+			require.EqualValues(t, 0x600000, tr.CR2)
+			codes = append(codes, tr.Code)
+			tr.Regs.SetIP(tr.Regs.IP() + 7)
+			return c.status
+		}}
+		enter, _ := k.Syms.Lookup("enter_user")
+		err := k.Do(0, func(cpu *kernel.CPU) error {
+			require.NoError(t, cpu.RegisterFaultHandler(h, true))
+			_, err := cpu.Call(enter, text, stack+4096-16)
+			return err
+		})
+		require.ErrorContains(t, err, c.want, c.status.String())
+		require.Equal(t, c.calls, h.Calls)
+		require.Equal(t, []uint64{x86.PFUser, x86.PFUser | x86.PFWrite}[:c.calls], codes)
+	}
 }
 
 // What a fault costs, by who gets the kernel out of it: an exception-table
