@@ -17,7 +17,10 @@ import (
 // what it has to come to with one.
 var pageStates = []string{"present", "absent", "on demand", "read only", "no rights"}
 
-const userPages = 0x400000 // two pages; what matters happens around their border
+const (
+	userPages    = 0x400000 // two pages; what matters happens around their border
+	handlersPage = 0x700000 // is never there
+)
 
 // uaccess is how each function is called on user memory at addr: its other
 // side is a kernel buffer.
@@ -57,7 +60,7 @@ func newAbsentRig(t *testing.T, m *kprobes.Model) *absentRig {
 	// Behind kprobes in the die chain: what the kernel sees once the fault is
 	// the probed instruction's own.
 	r.k.Traps.Chain.Register(&traps.Notifier{Name: "witness", Call: func(tr *traps.Trap) traps.Verdict {
-		if tr.Die == traps.DiePageFault {
+		if tr.Die == traps.DiePageFault && tr.CR2 != handlersPage {
 			r.total++
 			r.faults = append(r.faults, fmt.Sprintf("%s cr2=%#x code=%#x %x", r.k.Syms.Name(tr.Regs.IP()), tr.CR2, tr.Code, tr.Regs.Copy()))
 		}
@@ -179,6 +182,48 @@ func TestUaccessWithAbsentPages(t *testing.T) {
 			require.Equal(t, r.total, pres-posts, "a step that faults has no post-handler")
 			require.Greater(t, r.total, 1000)
 			t.Logf("%d probes, %d calls, %d hits, %d of them ended in a page fault", len(ps), len(got), hits, r.total)
+		})
+	}
+}
+
+// The same again with handlers that fault themselves: each reads an absent page
+// by way of the very functions that are probed, so that faults hit copies
+// that are stepped for a missed hit, with the outer hit put aside.
+func TestUaccessWithFaultingHandlers(t *testing.T) {
+	states := [][2]string{{"present", "absent"}, {"on demand", "on demand"}}
+	const n = 9
+	for _, m := range kprobes.Models() {
+		t.Run(m.Name, func(t *testing.T) {
+			r := newAbsentRig(t, m)
+			run := func() (out []string) {
+				for _, s := range states {
+					for off := uint64(0); off <= n; off += 4 {
+						out = append(out, r.try(s, n, off)...)
+					}
+				}
+				return out
+			}
+			want := run()
+			ps := r.probeAll(probedUaccess...)
+			reads := 0
+			read := func(c *kernel.CPU) {
+				left, err := c.CopyFromUser(make([]byte, 1), handlersPage)
+				require.NoError(t, err)
+				require.EqualValues(t, 1, left)
+				reads++
+			}
+			for _, p := range ps {
+				p.Pre = func(c *kernel.CPU, _ *kprobes.Kprobe, _ traps.Regs) int { read(c); return 0 }
+				p.Post = func(c *kernel.CPU, _ *kprobes.Kprobe, _ traps.Regs, _ uint64) { read(c) }
+			}
+			got := run()
+			for i := range want {
+				require.Equal(t, want[i], got[i])
+			}
+			hits, missed := hitsOf(ps)
+			require.Greater(t, reads, 3000)
+			require.Greater(t, missed, 20*uint64(reads), "the handlers' own copies run over probes")
+			t.Logf("%d hits, %d reads in handlers, %d missed hits", hits, reads, missed)
 		})
 	}
 }
