@@ -3,9 +3,10 @@
 package guestimg
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
-	"sort"
+	"slices"
 )
 
 // exSection is the section that an image's exception table lies in.
@@ -92,7 +93,7 @@ func (im *Image) exTable() ([]ExEntry, ExFormat, error) {
 		}
 		table = append(table, e)
 	}
-	sort.SliceStable(table, func(i, j int) bool { return table[i].Insn < table[j].Insn })
+	slices.SortFunc(table, func(a, b ExEntry) int { return cmp.Or(cmp.Compare(a.Insn, b.Insn), a.Off-b.Off) })
 	for i := 1; i < len(table); i++ {
 		if a, b := table[i-1], table[i]; a.Insn == b.Insn {
 			return nil, format, fmt.Errorf("%s and %s: two entries for %s (fixups %s and %s)",
