@@ -206,6 +206,21 @@ func (t *Thread) Death() *Oops {
 	return t.user.death
 }
 
+// leaveUser takes a CPU out of ring 3, or from between a swapgs and its ring,
+// where its work was given up.
+func (c *CPU) leaveUser() {
+	err := c.V.SetMSR(x86.MSRGSBase, c.data())
+	if err == nil {
+		err = c.V.SetMSR(x86.MSRKernelGSBase, 0)
+	}
+	if err == nil && c.V.CPL() != 0 {
+		err = c.V.EnterRing0()
+	}
+	if err != nil {
+		panic(err) // the engine refuses a register that it has
+	}
+}
+
 // currentThread is the thread that the CPU runs, nil if it is none of ours.
 func (c *CPU) currentThread() *Thread {
 	addr := c.CurrentTask()
