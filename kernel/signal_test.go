@@ -359,3 +359,104 @@ long forge(long w)
 	err := k.Do(0, func(c *kernel.CPU) error { _, err := c.StartUser("prog", userSym(t, k, "forge"), 0); return err })
 	require.Error(t, err, "ring 0 with the user's GS")
 }
+
+// The errors of the signal calls, and what they give back (kernel/signal.c).
+func TestSignalCallErrors(t *testing.T) {
+	k := program(t, kernel.Config{}, `
+#define CHECK(want, call) do { long got__ = (call); if (got__ != (want)) return __LINE__ * 1000 - got__; } while (0)
+#define BAD ((void *)0xffffffff81000000)
+#define NOWHERE ((void *)0x10000)
+static char alt[SIGSTKSZ], small[64];
+static int sas_in_handler, errors_in_handler;
+static void handler(int sig)
+{
+	stack_t ss = { small, 0, MINSIGSTKSZ }, old;
+
+	sigaltstack(NULL, &old);
+	sas_in_handler = old.ss_flags;
+	errors_in_handler = sigaltstack(&ss, NULL);
+}
+long errors(void)
+{
+	struct sigaction sa = { .sa_handler = handler, .sa_flags = SA_ONSTACK }, old;
+	stack_t ss = { alt, 0, sizeof(alt) }, was;
+	sigset_t set = ~0UL, got;
+
+	CHECK(-EINVAL, sigaction(0, &sa, NULL));
+	CHECK(-EINVAL, sigaction(65, &sa, NULL));
+	CHECK(-EINVAL, sigaction(SIGKILL, &sa, NULL));
+	CHECK(-EINVAL, sigaction(SIGSTOP, &sa, NULL));
+	CHECK(0, sigaction(SIGKILL, NULL, &old));
+	CHECK(-EINVAL, syscall4(__NR_rt_sigaction, SIGUSR1, 0, 0, 4));
+	CHECK(-EFAULT, syscall4(__NR_rt_sigaction, SIGUSR1, (long)NOWHERE, 0, 8));
+	CHECK(-EFAULT, syscall4(__NR_rt_sigaction, SIGUSR1, (long)BAD, 0, 8));
+	CHECK(-EFAULT, syscall4(__NR_rt_sigaction, SIGUSR1, 0, (long)NOWHERE, 8));
+	CHECK(0, sigaction(SIGUSR1, &sa, NULL));
+	CHECK(0, sigaction(SIGUSR1, NULL, &old));
+	CHECK(1, old.sa_handler == handler && old.sa_flags == (SA_ONSTACK | SA_RESTORER));
+
+	CHECK(-EINVAL, sigprocmask(3, &set, NULL));
+	CHECK(-EFAULT, sigprocmask(SIG_BLOCK, NOWHERE, NULL));
+	CHECK(-EFAULT, sigprocmask(SIG_BLOCK, NULL, NOWHERE));
+	CHECK(0, sigprocmask(SIG_SETMASK, &set, &got));
+	CHECK(0, (long)got);
+	CHECK(0, sigprocmask(SIG_BLOCK, NULL, &got));
+	CHECK(0, sigismember(&got, SIGKILL) | sigismember(&got, SIGSTOP));
+	CHECK(1, sigismember(&got, SIGTERM) & sigismember(&got, 64));
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	CHECK(0, sigprocmask(SIG_UNBLOCK, &set, NULL));
+	CHECK(0, sigprocmask(SIG_BLOCK, NULL, &got));
+	CHECK(0, sigismember(&got, SIGUSR1));
+	sigemptyset(&set);
+	CHECK(0, sigprocmask(SIG_SETMASK, &set, NULL));
+
+	CHECK(0, sigaltstack(NULL, &was));
+	CHECK(SS_DISABLE, was.ss_flags);
+	CHECK(-EINVAL, sigaltstack(&(stack_t){ alt, 4, sizeof(alt) }, NULL));
+	CHECK(-ENOMEM, sigaltstack(&(stack_t){ alt, 0, MINSIGSTKSZ - 1 }, NULL));
+	CHECK(-EFAULT, sigaltstack(NOWHERE, NULL));
+	CHECK(-EFAULT, sigaltstack(NULL, BAD));
+	CHECK(0, sigaltstack(&ss, &was));
+	CHECK(0, sigaltstack(NULL, &was));
+	CHECK(1, was.ss_sp == alt && was.ss_size == sizeof(alt) && was.ss_flags == 0);
+	CHECK(0, raise(SIGUSR1));
+	CHECK(SS_ONSTACK, sas_in_handler);
+	CHECK(-EPERM, errors_in_handler);
+
+	/* Disarmed while it is used, and armed again by sigreturn. */
+	ss.ss_flags = SS_AUTODISARM;
+	CHECK(0, sigaltstack(&ss, NULL));
+	CHECK(0, raise(SIGUSR1));
+	CHECK(SS_DISABLE, sas_in_handler);
+	CHECK(0, errors_in_handler);
+	CHECK(0, sigaltstack(NULL, &was));
+	CHECK(1, was.ss_sp == alt && was.ss_flags == (int)SS_AUTODISARM);
+	CHECK(0, sigaltstack(&(stack_t){ .ss_flags = SS_DISABLE }, NULL));
+	CHECK(0, sigaltstack(NULL, &was));
+	CHECK(SS_DISABLE, was.ss_flags);
+	return 0;
+}
+/* A handler that is called with signals blocked by its mask. */
+static sigset_t in_handler;
+static void look(int sig) { sigprocmask(SIG_BLOCK, NULL, &in_handler); }
+long masks(void)
+{
+	struct sigaction sa = { .sa_handler = look, .sa_mask = 1UL << (SIGTERM - 1) | 1UL << (SIGKILL - 1) };
+	sigset_t after;
+
+	sigaction(SIGUSR1, &sa, NULL);
+	raise(SIGUSR1);
+	CHECK(1UL << (SIGTERM - 1) | 1UL << (SIGUSR1 - 1), (long)in_handler);
+	sigprocmask(SIG_BLOCK, NULL, &after);
+	CHECK(0, (long)after);
+	sa.sa_flags = SA_NODEFER;
+	sigaction(SIGUSR1, &sa, NULL);
+	raise(SIGUSR1);
+	CHECK(1UL << (SIGTERM - 1), (long)in_handler);
+	return 0;
+}
+`)
+	require.Zero(t, returns(t, k, "errors"), "line * 1000 - result")
+	require.Zero(t, returns(t, k, "masks"), "line * 1000 - result")
+}
