@@ -99,6 +99,7 @@ var features = []struct {
 	{"kretprobe_blacklist", nil},
 	{"trampoline", []string{"kprobe", "direct"}},
 	{"extable", nil},
+	{"fault_handler_guard", nil},
 	{"rseq", nil},
 	{"sigreturn_check", nil},
 }

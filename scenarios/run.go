@@ -147,6 +147,7 @@ func (r *runner) boot() error {
 	r.retrying = make([]retry, len(k.CPUs))
 	k.OnBreak = r.onBreak
 	k.Traps.ExTable.Off = r.featureOff("extable")
+	k.Traps.Faults.NoGuard = r.featureOff("fault_handler_guard")
 	k.AddPager(r.bringBack)
 	r.kp = kprobes.New(k, r.kprobesOptions())
 	if r.krp, err = kretprobes.New(k, r.kp, r.kretprobesOptions()); err != nil {

@@ -82,38 +82,33 @@ type FaultHandler struct {
 	Skipped uint64 // faults that were not shown to it, since it was running on that CPU
 
 	listed  bool
-	running []bool // by CPU
+	running []int // calls in progress, by CPU
 }
 
 // Registered says whether the handler is in a list.
 func (h *FaultHandler) Registered() bool { return h.listed }
 
 // RunningOn says whether the handler runs on a CPU.
-func (h *FaultHandler) RunningOn(cpu int) bool { return cpu < len(h.running) && h.running[cpu] }
+func (h *FaultHandler) RunningOn(cpu int) bool { return cpu < len(h.running) && h.running[cpu] > 0 }
 
 // RunningElsewhere says whether it runs on a CPU other than that one; its
 // number is the first such.
 func (h *FaultHandler) RunningElsewhere(cpu int) (other int, ok bool) {
-	for i, r := range h.running {
-		if r && i != cpu {
+	for i, n := range h.running {
+		if n > 0 && i != cpu {
 			return i, true
 		}
 	}
 	return 0, false
 }
 
-// setRunning notes that it begins or ends on a CPU.
-func (h *FaultHandler) setRunning(cpu int, on bool) {
-	for len(h.running) <= cpu {
-		h.running = append(h.running, false)
-	}
-	h.running[cpu] = on
-}
-
 // A FaultChain is the list of fault handlers. The zero value is empty. It may
 // change while it is walked: a walk goes on with the list that it began with,
 // but calls no handler that has left.
 type FaultChain struct {
+	// NoGuard: a handler is called again for a fault of its own.
+	NoGuard bool
+
 	list []*FaultHandler
 	last []stuckFault // by CPU
 }
@@ -161,7 +156,7 @@ func (c *FaultChain) Run(t *Trap, bad, seen func(h *FaultHandler, s FaultStatus)
 		if !h.listed || h.Vectors != 0 && !h.Vectors.Has(t.Vector) {
 			continue
 		}
-		if h.RunningOn(cpu) {
+		if h.RunningOn(cpu) && !c.NoGuard {
 			h.Skipped++
 			continue
 		}
@@ -185,9 +180,12 @@ func (c *FaultChain) Run(t *Trap, bad, seen func(h *FaultHandler, s FaultStatus)
 
 // run calls the handler. It may not come back, but unwind.
 func (h *FaultHandler) run(t *Trap, cpu int) FaultStatus {
+	for len(h.running) <= cpu {
+		h.running = append(h.running, 0)
+	}
 	h.Calls++
-	h.setRunning(cpu, true)
-	defer h.setRunning(cpu, false)
+	h.running[cpu]++
+	defer func() { h.running[cpu]-- }()
 	return h.Call(t)
 }
 
