@@ -20,6 +20,7 @@ import (
 	"emukp/scenarios"
 	"emukp/scenarios/lang"
 	"emukp/tracefs"
+	"emukp/traps"
 )
 
 var update = flag.Bool("update", false, "rewrite what the documentation has from the code and from the program")
@@ -39,6 +40,9 @@ var generated = map[string]func() string{
 	"event_limits": eventLimitsTable,
 	"regs":         func() string { return "`" + strings.Join(lang.RegNames(), "` `") + "`\n" },
 	"features":     featuresTable,
+	"extypes":      exTypesTable,
+	"statuses":     statusTable,
+	"faultfigures": func() string { return "`" + strings.Join(lang.FaultFigures(), "` `") + "`\n" },
 }
 
 var generatedPart = regexp.MustCompile(`(?s)<!-- generated: (\w+) -->\n.*?<!-- end -->`)
@@ -152,6 +156,14 @@ func eventErrorsTable() string {
 	return table(rows...)
 }
 
+func exTypesTable() string {
+	rows := [][]string{{"type", "number", "before ip := fixup"}}
+	for _, t := range traps.ExTypes() {
+		rows = append(rows, []string{"`EX_TYPE_" + t.Name + "`", fmt.Sprint(t.Num), t.Does})
+	}
+	return table(rows...)
+}
+
 func eventLimitsTable() string {
 	rows := [][]string{{"limit", "is"}}
 	for _, l := range []struct {
@@ -173,6 +185,14 @@ func featuresTable() string {
 	rows := [][]string{{"feature", "values", "meaning"}}
 	for _, f := range scenarios.Features() {
 		rows = append(rows, []string{"`" + f[0] + "`", f[1], f[2]})
+	}
+	return table(rows...)
+}
+
+func statusTable() string {
+	rows := [][]string{{"status", "value"}}
+	for i, name := range traps.FaultStatusNames() {
+		rows = append(rows, []string{"`" + name + "`", fmt.Sprint(i)})
 	}
 	return table(rows...)
 }

@@ -30,7 +30,11 @@ func TestModuleDelays(t *testing.T) {
 	loadKernelModule(t, k, "threads")
 	for how := range 4 {
 		over := int64(call(t, k, 0, "threads_delay", uint64(how)))
-		require.True(t, over >= 0 && over < 50_000, "%d: %d ns", how, over)
+		most := int64(20_000)
+		if how == 3 { // a sleeper is woken by the idle loop
+			most = 200_000
+		}
+		require.True(t, over >= 0 && over < most, "%d: %d ns", how, over)
 	}
 }
 

@@ -28,9 +28,6 @@ func (r *runner) unsupported(arch string) []error {
 		ck.notYet(r.sc.Pos, "arch "+arch)
 	}
 	r.arch = a
-	if r.sc.Guest.User != nil {
-		ck.notYet(r.sc.Guest.User.Pos, "guest: user")
-	}
 	for _, p := range r.sc.Probes {
 		ck.probe(p)
 	}
@@ -70,7 +67,7 @@ func (ck *checker) step(s *lang.Step) {
 // oneKind: the plural calls of the kernel take probes of one kind.
 func (ck *checker) oneKind(sc *lang.Scenario, op lang.Op) {
 	po, ok := op.(*lang.ProbeOp)
-	if !ok || len(po.Probes) == 0 || po.Verb != "register" && po.Verb != "unregister" {
+	if !ok || po.Faults || len(po.Probes) == 0 || po.Verb != "register" && po.Verb != "unregister" {
 		return
 	}
 	for _, name := range po.Probes[1:] {
@@ -102,6 +99,10 @@ var features = []struct {
 	{name: "rip_strategy", words: []string{"displacement", "scratch", "segment"}, what: "how a copy reaches an operand relative to ip; " +
 		"by default the displacement is rewritten where that reaches, otherwise there is a scratch register"},
 	{name: "slots", words: []string{"near", "far"}, what: "where copies are: within 2 GiB of text, or in the vmalloc area"},
+	{name: "extable", what: "kernel faults are looked up in the exception table; `false`: each is an oops"},
+	{name: "fault_handler_guard", what: "a fault handler is not asked about faults in itself"},
+	{name: "rseq", what: "an interrupted restartable sequence is aborted; `false`: it goes on, and its update is lost"},
+	{name: "sigreturn_check", what: "what a signal handler returns to is checked"},
 	{name: "linux_6_1_defects", what: "emulation is as wrong as that of Linux 6.1. Off by default"},
 }
 
@@ -118,6 +119,16 @@ func Features() (rows [][3]string) {
 		rows = append(rows, [3]string{f.name, words, f.what})
 	}
 	return rows
+}
+
+// featureOff says whether the file turns a protection off.
+func (r *runner) featureOff(name string) bool {
+	for _, f := range r.sc.Kernel.Features {
+		if f.Name == name {
+			return !f.On
+		}
+	}
+	return false
 }
 
 func (ck *checker) kernel(k *lang.Kernel) {
@@ -198,8 +209,12 @@ func (r *runner) checkPlaces() []error {
 		}
 	}
 	walkOps(r.sc, func(op lang.Op) {
-		if c, ok := op.(*lang.Call); ok {
+		if c, ok := op.(*lang.Call); ok && !c.User {
 			visit(&c.Fn)
+		} else if ok {
+			if _, err := r.userAddress(&c.Fn); err != nil {
+				ck.errs = append(ck.errs, err)
+			}
 		}
 	})
 	for _, p := range r.sc.Probes {
@@ -207,6 +222,11 @@ func (r *runner) checkPlaces() []error {
 			if h != nil && h.Guest != nil {
 				visit(h.Guest)
 			}
+		}
+	}
+	for _, f := range r.sc.Faults {
+		if f.Do.Guest != nil {
+			visit(f.Do.Guest)
 		}
 	}
 	for _, in := range r.sc.Inject {
@@ -250,6 +270,9 @@ func walkOps(sc *lang.Scenario, visit func(lang.Op)) {
 				walkActions(h.Actions, visit)
 			}
 		}
+	}
+	for _, f := range sc.Faults {
+		walkActions(f.Do.Actions, visit)
 	}
 }
 

@@ -86,6 +86,7 @@ struct task_struct {
 	struct mm_struct *mm, *active_mm;
 	struct task_struct *real_parent, *parent, *group_leader;
 	const struct cred *real_cred, *cred;
+	struct user_task *user;		/* NULL for a kernel thread */
 };
 
 /* What a task of the harness is to do; argument of task_call. */
@@ -412,6 +413,7 @@ void start_secondary(void);
 void sched_init(long cpu, unsigned long stack_top);
 
 #include <asm/usercopy.h>
+#include <signal.h>
 
 #endif /* __ASSEMBLER__ */
 #endif

@@ -78,6 +78,7 @@ void __probed context_switch(struct task_struct *prev, struct task_struct *next)
 {
 	prev->preempt_count = this_cpu_read(preempt_count);
 	prev->nr_switches++;
+	rseq_event(prev, RSEQ_EVENT_PREEMPT);
 	switch_mm(prev, next);
 	this_cpu_write(preempt_count, next->preempt_count);
 	finish_task_switch(__switch_to_asm(prev, next));
@@ -101,6 +102,7 @@ void __probed schedule(void)
 		__schedule_bug(prev);
 	if (unlikely(nr_sleepers.counter))
 		wake_sleepers();
+	this_cpu_write(need_resched, 0);
 	spin_lock(&rq->lock);
 	if (prev->state == TASK_RUNNING && prev != rq->idle)
 		enqueue_task(rq, prev);
