@@ -4,6 +4,8 @@
 #ifndef _ASM_MSR_H
 #define _ASM_MSR_H
 
+#include <asm/timex.h>
+
 u64 native_read_msr(u32 msr);
 void native_write_msr(u32 msr, u64 val);
 int native_read_msr_safe(u32 msr, u64 *val);
