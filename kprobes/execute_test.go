@@ -2,6 +2,7 @@ package kprobes_test
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -406,5 +407,110 @@ func TestDisplacementOutOfReach(t *testing.T) {
 		require.NoError(t, err, c)
 		require.Less(t, p.Slot(), b.base-1<<31)
 		b.do(0, func(c *kernel.CPU) error { return b.s.Unregister(c, p) })
+	}
+}
+
+// Probes come and go under CPUs that are sent into boosted slots all the time,
+// and slots are used again: each CPU finds its own copy in the slot it is in.
+func TestBoostedSlotsAreReused(t *testing.T) {
+	reused := 0
+	for seed := uint64(1); seed <= 5; seed++ {
+		r := newRig(t, kernel.Config{CPUs: 3, Policy: kernel.NewRandom(seed, 2)}, boosting)
+		r.guestCode("", "FN mine\n\tlea (%rdi,%rsi), %rax\n\tret\nENDFN mine\nFN other\n\tmov $666, %eax\n\tret\nENDFN other\n")
+		addr, _ := r.k.Syms.Lookup("mine")
+		done := false
+		seen := map[uint64]bool{}
+		var hits uint64
+		require.NoError(t, r.k.Spawn(0, func(c *kernel.CPU) error {
+			defer func() { done = true }()
+			for range 400 {
+				p, q := &kprobes.Kprobe{Symbol: "mine"}, &kprobes.Kprobe{Symbol: "other"}
+				for _, p := range []*kprobes.Kprobe{p, q} {
+					if err := r.s.Register(c, p); err != nil {
+						return err
+					}
+					if seen[p.Slot()] {
+						reused++
+					}
+					seen[p.Slot()] = true
+				}
+				c.Yield()
+				if err := r.s.UnregisterAll(c, []*kprobes.Kprobe{p, q}); err != nil {
+					return err
+				}
+				hits += p.Hits
+			}
+			return nil
+		}))
+		for cpu := 1; cpu < 3; cpu++ {
+			require.NoError(t, r.k.Spawn(cpu, func(c *kernel.CPU) error {
+				for i := uint64(0); !done; i++ {
+					if ret, err := c.Call(addr, i, uint64(cpu)); err != nil || ret != i+uint64(cpu) {
+						return fmt.Errorf("mine(%d, %d) = %d, %v", i, cpu, ret, err)
+					}
+				}
+				return nil
+			}))
+		}
+		require.NoError(t, r.k.Wait(), "seed %d", seed)
+		require.Greater(t, hits, uint64(100))
+		_, pages := r.s.Slots()
+		require.LessOrEqual(t, pages, 2)
+		r.k.Close()
+	}
+	require.Greater(t, reused, 500)
+}
+
+// An NMI at every instruction of one hit, whose handler hits other probes: what
+// a step needs of registers and segments is not mixed up between the two.
+func TestNMIAtEveryInstructionOfEachWay(t *testing.T) {
+	const code = `
+FN outer
+	mov	outer_value(%rip), %rax
+	add	%rdi, %rax
+	ret
+ENDFN outer
+FN inner
+	mov	inner_value(%rip), %rax
+	call	1f
+	ret
+1:	push	%rax
+	pop	%rax
+	ret
+ENDFN inner
+	.data
+outer_value: .quad 1000
+inner_value: .quad 77
+`
+	for _, opts := range []kprobes.Options{boosting, {Emulate: kprobes.EmulateAll}, {FarSlots: true}, {FarSlots: true, Strategy: insn.Segment},
+		{Model: &kprobes.Modern}, {Model: &kprobes.Modern, Strategy: insn.Scratch}, {Model: &kprobes.Modern, Boost: true}} {
+		r := newRig(t, kernel.Config{}, opts)
+		r.guestCode("", code)
+		inner, _ := r.k.Syms.Lookup("inner")
+		nmis := uint64(0)
+		r.k.Traps.Chain.Register(&traps.Notifier{Name: "test", Call: func(tr *traps.Trap) traps.Verdict {
+			if tr.Die == traps.DieNMI {
+				nmis++
+				ret, err := tr.CPU.(*kernel.CPU).Call(inner)
+				require.NoError(t, err)
+				require.EqualValues(t, 77, ret)
+			}
+			return traps.NotifyDone
+		}})
+		probes := r.probeAll("outer", "inner")
+		quiet := r.insns(func() { require.EqualValues(t, 1003, r.call(0, "outer", 3)) })
+		base, _ := r.k.CPUs[0].V.MSR(x86.MSRFSBase)
+		for at := uint64(1); at < quiet; at++ {
+			r.k.Inject.Reset()
+			r.k.Inject.Arm(r.k, &kernel.Injection{At: at, Times: 1, Action: func(c *kernel.CPU) { c.V.RaiseNMI() }})
+			require.EqualValues(t, 1000+at, r.call(0, "outer", at), "%+v: NMI after %d instructions", opts, at)
+			require.Equal(t, at, nmis)
+			_, st := r.s.CurrentKprobe(0)
+			require.Equal(t, kprobes.Idle, st)
+			now, _ := r.k.CPUs[0].V.MSR(x86.MSRFSBase)
+			require.Equal(t, base, now)
+		}
+		hits, _ := hitsOf(probes)
+		require.Greater(t, hits, 4*quiet)
 	}
 }

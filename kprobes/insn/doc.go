@@ -3,17 +3,18 @@
 // may end in a jump home instead (boosting), and whether the kernel emulates it. The row is found once, when a
 // probe is registered; a hit reads bits.
 //
-//	register:  Boundary ──> Analyze ──> Info.Check ──> Info.Relocate ──> slot
-//	           walk from    one row of  the model's    copy, with a new
-//	           the symbol   Classes()   verdict        rip displacement
+//	register:  Boundary ──> Analyze ──> Info.Check ──> Info.Relocate... ──> slot
+//	           walk from    one row of  the model's    copy; its rip-relative
+//	           the symbol   Classes()   verdict        operand by a Strategy
 //
-//	hit:       int3 ──> ip = slot, TF ──> #DB ──> Info.Fixup
+//	hit:       int3 ──> ip = slot, TF ──> #DB ──> Plan.Fixup
 //	                                              FixIP   ip, from the copy to the original
 //	                                              FixRet  the return address that call pushed
 //	                                              AbsIP   ip is right as it is
 //	                                              FixFlags, SetsIF, SetsTF: TF and IF
 //	                                              Repeats: not finished, step again
-//	                                              NoTrap: there was no #DB, see below
+//	                                              NoTrap: a trap's entry is the end
+//	                                              Shadow: of the next one, copied too
 //
 // Two columns of verdicts: Classic is single-stepping with TF, as in Linux 2.6.21, arch/x86_64/kernel/kprobes.c and
 // arch/i386/kernel/kprobes.c (resume_execution, is_IF_modifier, is_riprel). Modern is Linux 6.1,
@@ -29,7 +30,9 @@
 //   - iret, and popf, keep the TF that they loaded
 //   - lcall and a 16-bit call push fewer bytes than a word: Info.StackSize
 //   - a string instruction under rep traps after each iteration with ip still on the copy: it is stepped on
-//   - a branch of 16 bits (32-bit mode, 66) goes to the first 64 KiB wherever its copy stands
+//   - a branch of 16 bits (66) goes to the first 64 KiB wherever its copy stands
+//   - mov ss and pop ss are copied with the instruction that they hold the trap back for
+//   - int n, int1 and into end their step as their handlers are entered, before anybody sees the frame
 //
 // What stepping cannot put right is refused in the Classic column, or has its Note say so.
 package insn

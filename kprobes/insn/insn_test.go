@@ -304,6 +304,7 @@ func FuzzAnalyze(f *testing.F) {
 		n, err := i.Relocate(slot[:], code, 0x1000, 0x1000)
 		require.NoError(t, err)
 		require.Equal(t, code[:n], slot[:n], "in place, nothing changes")
+		farCopies(t, &i, code)
 		n, err = i.Relocate(slot[:], code, 0x1000, 0x3000)
 		if errors.Is(err, insn.ErrRange) {
 			require.True(t, i.RIPRel)
@@ -315,4 +316,29 @@ func FuzzAnalyze(f *testing.F) {
 		require.Equal(t, i.Class, again.Class)
 		require.Equal(t, i.Len, again.Len)
 	})
+}
+
+// farCopies: what the other strategies write is one instruction, of the same row.
+func farCopies(t *testing.T, i *insn.Info, code []byte) {
+	if !i.RIPRel {
+		return
+	}
+	var slot [x86.MaxInsnLen + 1]byte
+	r, ok := i.ScratchReg(0)
+	require.True(t, ok)
+	n, err := i.RelocateScratch(slot[:], code, r)
+	require.NoError(t, err)
+	again, err := insn.Analyze(slot[:n], i.Bits)
+	require.NoError(t, err)
+	require.Equal(t, i.Class, again.Class)
+	require.False(t, again.RIPRel)
+	n, _, err = i.RelocateSegment(slot[:], code, 0x1000, 0x7fff00001000)
+	if errors.Is(err, insn.ErrStrategy) {
+		return
+	}
+	require.NoError(t, err)
+	again, err = insn.Analyze(slot[:n], i.Bits)
+	require.NoError(t, err)
+	require.Equal(t, n, again.Len)
+	require.True(t, again.RIPRel)
 }
