@@ -7,6 +7,9 @@ import (
 	"emukp/emu/x86"
 )
 
+// entersKernel is said of system calls.
+const entersKernel = "enters the kernel: there is no user below this one"
+
 // excluded are instructions that change the machine under the harness, in ways that can't be undone.
 func excluded(in *x86.Insn, code []byte) string {
 	if rexBeforePrefix(in, code) {
@@ -24,11 +27,16 @@ func excluded(in *x86.Insn, code []byte) string {
 	if in.Bits == 64 && in.Rel && in.HasPrefix(x86.PrefixOpSize) && in.Ext&x86.ExtW == 0 || in.HasPrefix(x86.PrefixOpSize) && nearIndirect(in) {
 		return "is a near branch with 66, which the engine reads as AMD does"
 	}
+	if registersOnly(in) {
+		return "takes no memory, which the engine does not see"
+	}
 	if in.Map != x86.Map0F || in.VEX != x86.NoVEX {
 		return ""
 	}
 	reg := in.RegField()
 	switch {
+	case in.Opcode == 0x34:
+		return entersKernel // and the engine does nothing
 	case in.Opcode == 0x30:
 		return "writes a model-specific register"
 	case in.Opcode == 0x00 && (reg == 2 || reg == 3), in.Opcode == 0x01 && in.MemOperand() && (reg == 2 || reg == 3):
@@ -55,14 +63,20 @@ func rexBeforePrefix(in *x86.Insn, code []byte) bool {
 	return false
 }
 
-// forgetsImm: shld and shrd with a count, and the alias of test, for which the engine takes an operand to be relative to
+// forgetsImm: 3DNow!, shld and shrd with a count, and the alias of test, for which the engine takes an operand to be relative to
 // the immediate's address.
 func forgetsImm(in *x86.Insn) bool {
 	if in.VEX != x86.NoVEX {
 		return false
 	}
-	return in.Map == x86.Map0F && (in.Opcode == 0xa4 || in.Opcode == 0xac) ||
+	return in.Map == x86.Map3DNow || in.Map == x86.Map0F && (in.Opcode == 0xa4 || in.Opcode == 0xac) ||
 		in.Map == x86.Map1B && (in.Opcode == 0xf6 || in.Opcode == 0xf7) && in.RegField() == 1
+}
+
+// registersOnly: movmsk, pextrw, pmovmskb and maskmov with a memory operand are undefined; the engine reads their ModRM as
+// that of a register, and what follows as the next instruction.
+func registersOnly(in *x86.Insn) bool {
+	return in.Map == x86.Map0F && in.VEX == x86.NoVEX && in.MemOperand() && slices.Contains([]byte{0x50, 0xc5, 0xd7, 0xf7}, in.Opcode)
 }
 
 // nearIndirect: call, jmp and ret that obey 66 on AMD processors.
