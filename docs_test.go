@@ -17,8 +17,10 @@ import (
 	"emukp/kernel"
 	"emukp/kprobes"
 	"emukp/kprobes/insn"
+	"emukp/kretprobes"
 	"emukp/scenarios"
 	"emukp/scenarios/lang"
+	"emukp/tracefs"
 )
 
 var update = flag.Bool("update", false, "rewrite what the documentation has from the code and from the program")
@@ -28,15 +30,17 @@ const howToUpdate = "To rewrite it: go test -run 'TestGenerated|TestTranscripts'
 // generated are the parts of the documentation that are made from tables in
 // the code. Each stands between "<!-- generated: NAME -->" and "<!-- end -->".
 var generated = map[string]func() string{
-	"edges":    edgesTable,
-	"states":   statesTable,
-	"classes":  classesTable,
-	"keys":     keysTables,
-	"figures":  func() string { return "`" + strings.Join(lang.Figures(), "` `") + "`\n" },
-	"defaults": defaultsTable,
-	"features": featuresTable,
-	"ways":     waysTable,
-	"regs":     func() string { return "`" + strings.Join(lang.RegNames(), "` `") + "`\n" },
+	"edges":        edgesTable,
+	"states":       statesTable,
+	"classes":      classesTable,
+	"keys":         keysTables,
+	"figures":      func() string { return "`" + strings.Join(lang.Figures(), "` `") + "`\n" },
+	"defaults":     defaultsTable,
+	"features":     featuresTable,
+	"ways":         waysTable,
+	"event_errors": eventErrorsTable,
+	"event_limits": eventLimitsTable,
+	"regs":         func() string { return "`" + strings.Join(lang.RegNames(), "` `") + "`\n" },
 }
 
 var generatedPart = regexp.MustCompile(`(?s)<!-- generated: (\w+) -->\n.*?<!-- end -->`)
@@ -142,6 +146,35 @@ func featuresTable() string {
 	rows := [][]string{{"feature", "values", "meaning"}}
 	for _, f := range scenarios.Features() {
 		rows = append(rows, []string{"`" + f[0] + "`", f[1], f[2]})
+	}
+	return table(rows...)
+}
+
+func eventErrorsTable() string {
+	rows := [][]string{{"code", "text", "seen here"}}
+	for _, c := range tracefs.Codes() {
+		seen := "yes"
+		if why := c.Elsewhere(); why != "" {
+			seen = "no: " + why
+		}
+		rows = append(rows, []string{c.String(), c.Text(), seen})
+	}
+	return table(rows...)
+}
+
+func eventLimitsTable() string {
+	rows := [][]string{{"limit", "is"}}
+	for _, l := range []struct {
+		what string
+		n    int
+	}{
+		{"arguments of a probe", tracefs.MaxTraceArgs}, {"characters of a group's or an event's name", tracefs.MaxEventNameLen - 1},
+		{"characters of an argument's name", tracefs.MaxArgNameLen}, {"characters of an argument's expression", tracefs.MaxArgstrLen},
+		{"elements of an array", tracefs.MaxArrayLen}, {"bytes of a text, with its NUL", tracefs.MaxStringSize},
+		{"bytes of all arguments, texts counting 4", tracefs.MaxProbeEventSize}, {"maxactive", kretprobes.MaxMaxActive},
+		{"bytes of a line", tracefs.MaxLine},
+	} {
+		rows = append(rows, []string{l.what, fmt.Sprint(l.n)})
 	}
 	return table(rows...)
 }

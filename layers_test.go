@@ -42,14 +42,16 @@ var storeys = []storey{
 	{pkg: "kprobes/insn", own: "emu/x86", ext: "golang.org/x/arch/x86/x86asm"},
 	{pkg: "kprobes", own: "emu emu/x86 traps guestimg kernel kprobes/insn"},
 	{pkg: "kretprobes", own: "emu emu/x86 traps kernel kprobes"},
+	{pkg: "kmod", own: "emu/x86 traps guestimg kernel kprobes kretprobes"},
+	{pkg: "tracefs", own: "emu/x86 traps guestimg kernel kprobes kretprobes"},
 	{pkg: "internal/linuxlog", ext: "github.com/stretchr/testify/require", std: "os testing"}, // for tests only
 	{pkg: "scenarios/lang", ext: "github.com/goccy/go-yaml/... go.starlark.net/..."},
 	// Scenarios name source files, and what is compiled is kept for the next run.
-	{pkg: "scenarios", own: "emu emu/x86 traps guestimg kernel kprobes kprobes/insn kretprobes scenarios/lang",
+	{pkg: "scenarios", own: "emu emu/x86 traps guestimg kernel kprobes kprobes/insn kretprobes kmod tracefs scenarios/lang",
 		ext: "go.starlark.net/...", std: "os"},
 	{pkg: "scenarios/mkcache", own: "emu emu/x86 guestimg kernel scenarios scenarios/lang", std: "os os/exec"}, // go generate
 	// Measures the host's time, which is its purpose.
-	{pkg: "bench", own: "emu emu/unicorn emu/x86 traps guestimg kernel kprobes kprobes/insn kretprobes", ext: "golang.org/x/sys/unix", std: "os runtime time"},
+	{pkg: "bench", own: "emu emu/unicorn emu/x86 traps guestimg kernel kprobes kprobes/insn kretprobes kmod tracefs", ext: "golang.org/x/sys/unix", std: "os runtime time"},
 	// Reads binaries, and runs objdump to be compared with.
 	{pkg: "insnverify", own: "emu emu/x86 traps guestimg kernel kprobes kprobes/insn", ext: "golang.org/x/arch/x86/x86asm", std: "os os/exec"},
 	{pkg: "bench/mkmodule", own: "emu/x86 guestimg", std: "os"}, // go generate

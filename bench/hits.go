@@ -7,9 +7,11 @@ import (
 	"emukp/emu/unicorn"
 	"emukp/emu/x86"
 	"emukp/kernel"
+	"emukp/kmod"
 	"emukp/kprobes"
 	"emukp/kprobes/insn"
 	"emukp/kretprobes"
+	"emukp/tracefs"
 	"emukp/traps"
 )
 
@@ -49,6 +51,10 @@ var hitBenches = []hitBench{
 		loop: "bench_calls", model: &kprobes.Modern, register: registerCall},
 	{name: "kprobe_call_stepped", what: "the same stepped with TF",
 		loop: "bench_calls", model: &kprobes.Modern, opts: kprobes.Options{Emulate: kprobes.EmulateNothing}, register: registerCall},
+	{name: "kprobe_hit_guest", what: "one kprobe hit, stepped, with a pre-handler in guest code",
+		loop: "bench_hits", model: &kprobes.Classic, register: registerGuestHandler},
+	{name: "event_hit", what: "one hit of a probe event with two register arguments, modern model; Linux 6.1 in QEMU takes 2,059 ns over the int3",
+		loop: "bench_hits", model: &kprobes.Modern, register: registerEvent},
 	{loop: "bench_calls", model: &kprobes.Classic},
 	{name: "jprobe_hit", what: "one jprobe hit: a guest entry that only calls jprobe_return, and the step",
 		loop: "bench_calls", model: &kprobes.Classic, register: registerJprobe},
@@ -68,6 +74,41 @@ func registerRip(c *kernel.CPU, g *guest) error {
 
 func registerCall(c *kernel.CPU, g *guest) error {
 	return g.s.Register(c, &kprobes.Kprobe{Symbol: "bench_call_site", Pre: nothing})
+}
+
+// registerEvent keeps all records: dropping one would cost less.
+func registerEvent(c *kernel.CPU, g *guest) error {
+	krp, err := kretprobes.NewOn(c, g.s, kretprobes.Options{Model: &kretprobes.Modern})
+	if err != nil {
+		return err
+	}
+	e := tracefs.New(g.k, g.s, krp)
+	e.Limit = 0
+	if err := e.Write(c, "p:ev bench_site cx=%cx ip=%ip:symbol"); err != nil {
+		return err
+	}
+	return e.Enable(c, "", "ev", true)
+}
+
+// registerGuestHandler gives the probe a handler as a module has it.
+func registerGuestHandler(c *kernel.CPU, g *guest) error {
+	pre, err := g.sym("bench_pre")
+	if err != nil {
+		return err
+	}
+	krp, err := kretprobes.NewOn(c, g.s, kretprobes.Options{})
+	if err != nil {
+		return err
+	}
+	mods, err := kmod.New(g.k, g.s, krp)
+	if err != nil {
+		return err
+	}
+	p := &kprobes.Kprobe{Symbol: "bench_site"}
+	if _, err := mods.KprobeCell(p, kmod.Handlers{Pre: pre}); err != nil {
+		return err
+	}
+	return g.s.Register(c, p)
 }
 
 func registerReturn(style kretprobes.Style) func(*kernel.CPU, *guest) error {

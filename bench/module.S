@@ -52,6 +52,14 @@ bench_entry:			/* of a jprobe on bench_fn */
 	jmp	*bench_jprobe_return(%rip)
 	.size	bench_entry, . - bench_entry
 
+	.globl	bench_pre
+	.balign	16
+	.type	bench_pre, @function
+bench_pre:			/* a pre-handler that does nothing */
+	xorl	%eax, %eax
+	ret
+	.size	bench_pre, . - bench_pre
+
 	.balign	4096
 	.type	bench_idle, @function
 bench_idle:

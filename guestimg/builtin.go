@@ -10,6 +10,7 @@ import (
 	"path"
 	"sort"
 	"strings"
+	"time"
 
 	"emukp/emu/x86"
 )
@@ -39,6 +40,9 @@ func ImageFile(a *x86.Arch) string { return "vmguest_" + a.Name + ".elf" }
 // BuildKernel compiles the guest kernel from the embedded sources. info is a
 // line each for compiler and linker: with the same ones the bytes are the same.
 func BuildKernel(ctx context.Context, a *x86.Arch, o Options) (data []byte, info string, err error) {
+	if o.Timeout <= 0 {
+		o.Timeout = 5 * time.Minute // many files
+	}
 	w, err := newWorkshop(ctx, a.Name, o)
 	if err != nil {
 		return nil, "", err
@@ -61,7 +65,7 @@ func BuildKernel(ctx context.Context, a *x86.Arch, o Options) (data []byte, info
 		if strings.HasSuffix(f, ".S") {
 			lang = langs["asm"]
 		}
-		if err := w.compile(lang, f, f+".o", "-Wall", "-Wextra", "-Werror"); err != nil {
+		if _, err := w.compile(lang, f, f+".o", "-Wall", "-Wextra", "-Werror"); err != nil {
 			return nil, "", err
 		}
 		objs = append(objs, f+".o")
@@ -89,7 +93,7 @@ func toolVersion(out string) string {
 // kernelSources are the .c and .S files, the architecture's first.
 func kernelSources(a *x86.Arch) ([]string, error) {
 	var files []string
-	for _, dir := range []string{a.Name, "fs", "kernel", "lib"} {
+	for _, dir := range []string{a.Name, "fs", "kernel", "lib", "mm"} {
 		for _, ext := range []string{"*.S", "*.c"} {
 			m, err := fs.Glob(sources, path.Join("src", dir, ext))
 			if err != nil {

@@ -80,6 +80,12 @@ func TestBuiltinFunctions(t *testing.T) {
 		printk vprintk vsnprintf snprintf panic sys_read vfs_read rw_verify_area ram_read sys_write
 		do_execve flush_old_exec flush_thread sort_long sort insertion_sort bsearch_long
 		do_add do_sub divide factorial fib ackermann gcd is_even is_odd sum10 dispatch apply twice
+		register_kprobe unregister_kprobe register_kprobes unregister_kprobes enable_kprobe disable_kprobe
+		register_jprobe unregister_jprobe register_jprobes unregister_jprobes jprobe_return
+		register_kretprobe unregister_kretprobe register_kretprobes unregister_kretprobes
+		_do_fork kernel_clone kmalloc kzalloc kcalloc krealloc kfree ksize kstrdup kmem_cache_alloc __alloc_percpu
+		parse_args kstrtoint kstrtobool kallsyms_lookup_name sprint_symbol dump_stack __warn msleep udelay
+		schedule_timeout mutex_lock wait_for_completion kthread_create_fmt kthread_stop synchronize_sched
 		do_loop sum_array bug do_nothing peek poke level1 level2 level3`) {
 		s, ok := im.Sym(name)
 		require.True(t, ok, "no symbol %s", name)
@@ -176,7 +182,8 @@ func TestBuiltinBlacklist(t *testing.T) {
 		return false
 	}
 	for _, n := range []string{"do_int3", "do_debug", "do_nmi", "do_page_fault", "asm_exc_int3", "asm_exc_nmi",
-		"entry_SYSCALL_64", "__call_return", "startup_64", "cpu_boot_done", "cpu_init"} {
+		"entry_SYSCALL_64", "__call_return", "register_kprobe", "unregister_kretprobes", "enable_kprobe",
+		"regs_get_kernel_stack_nth", "startup_64", "cpu_boot_done", "cpu_init"} {
 		require.True(t, closed(n), n)
 	}
 	for _, n := range []string{"do_IRQ", "do_divide_error", "do_syscall", "schedule", "do_add", "__copy_user"} {

@@ -161,7 +161,20 @@ func (im *Image) loadSections(f *elf.File, data []byte) error {
 	for i := range im.Segments {
 		im.Segments[i].Name = im.firstSection(im.Segments[i])
 	}
+	im.spreadPerCPU()
 	return nil
+}
+
+// percpuStride is PERCPU_STRIDE of linux/percpu-defs.h.
+const percpuStride = 4096
+
+// spreadPerCPU gives every CPU the initial values of the per-CPU variables,
+// which the linker put where the first CPU's are (setup_per_cpu_areas).
+func (im *Image) spreadPerCPU() {
+	_, data, _ := im.Section(".data..percpu")
+	for at := percpuStride; at < len(data); at += percpuStride {
+		copy(data[at:], data[:percpuStride])
+	}
 }
 
 func (im *Image) firstSection(seg Segment) string {

@@ -125,6 +125,11 @@ func FuzzLoad(f *testing.F) {
 		im.Range()
 		im.Blacklist()
 		_, _ = im.ExTable()
+		im.ModInfo()
+		for _, e := range im.Exports() {
+			_, ok := im.Sym(e.Name)
+			require.True(t, ok)
+		}
 		for _, s := range im.Syms {
 			_, ok := im.Sym(s.Name)
 			require.True(t, ok)

@@ -20,10 +20,11 @@ import (
 	"emukp/emu/x86"
 )
 
-// A Source is one part of a module.
+// A Source is one part of a module. Those of Lang "h" are for the others to
+// include (BuildKernelModule only); their names may have directories.
 type Source struct {
 	Name string // a file name, different from the others'
-	Lang string // "c", "asm" (.S: through the preprocessor), "o" (an object)
+	Lang string // "c", "asm" (.S: through the preprocessor), "o" (an object), "h"
 	Text []byte
 	// Messages name File, from Line on: for text that stands inside another
 	// file. "" and 0 are Name and 1.
@@ -61,23 +62,25 @@ func buildModule(ctx context.Context, srcs []Source, base uint64, kernel *Image,
 		return nil, err
 	}
 	defer w.close()
-	if err := w.write("kernel.lds", kernelSymbols(kernel)); err != nil {
+	if err := w.write("kernel.lds", symbolScript(kernel.Syms)); err != nil {
 		return nil, err
 	}
 	objs := []string{"kernel.lds"}
 	for _, s := range srcs {
-		obj := objName(s)
-		objs = append(objs, obj)
-		if s.Lang == "o" {
-			err = w.write(obj, s.Text)
-		} else {
-			err = w.compileSource(s, obj)
-		}
-		if err != nil {
+		if _, err := w.object(s); err != nil {
 			return nil, err
 		}
+		objs = append(objs, objName(s))
 	}
 	return w.link(base, "0", objs)
+}
+
+// object makes a source's object file; the text is the compiler's warnings.
+func (w *workshop) object(s Source, extra ...string) (string, error) {
+	if s.Lang == "o" {
+		return "", w.write(objName(s), s.Text)
+	}
+	return w.compileSource(s, objName(s), extra...)
 }
 
 func objName(s Source) string {
@@ -89,33 +92,40 @@ func objName(s Source) string {
 
 var langs = map[string]string{"c": "c", "asm": "assembler-with-cpp"}
 
-// compileSource puts the text behind a #line directive. Where the file named
+// compileSource compiles what writeSource wrote.
+func (w *workshop) compileSource(s Source, obj string, extra ...string) (string, error) {
+	quoted, err := w.writeSource(s)
+	if err != nil {
+		return "", err
+	}
+	if !quoted {
+		extra = append(extra, "-fno-diagnostics-show-caret")
+	}
+	return w.compile(langs[s.Lang], "in/"+s.Name, obj, extra...)
+}
+
+// writeSource puts the text behind a #line directive. Where the file named
 // there would be looked for, a copy with the lines at their right place
 // lets cc quote them under its messages.
-func (w *workshop) compileSource(s Source, obj string) error {
+func (w *workshop) writeSource(s Source) (quoted bool, err error) {
 	file, line := s.File, s.Line
 	if file == "" {
 		file = s.Name
 	}
 	line = max(line, 1)
-	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(file)
-	text := fmt.Sprintf("#line %d \"%s\"\n", line, quoted)
+	name := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(file)
+	text := fmt.Sprintf("#line %d \"%s\"\n", line, name)
 	if s.Lang == "asm" {
-		text = fmt.Sprintf("# %d \"%s\"\n", line, quoted)
+		text = fmt.Sprintf("# %d \"%s\"\n", line, name)
 	}
-	in := "in/" + s.Name
-	if err := w.write(in, append([]byte(text), s.Text...)); err != nil {
-		return err
+	if err := w.write("in/"+s.Name, append([]byte(text), s.Text...)); err != nil {
+		return false, err
 	}
-	extra := []string{"-fno-diagnostics-show-caret"}
-	if quotable(file) && line < 1<<16 {
-		extra = nil
-		padded := append(bytes.Repeat([]byte("\n"), line-1), s.Text...)
-		if err := w.write(file, padded); err != nil {
-			return err
-		}
+	if !quotable(file) || line >= 1<<16 {
+		return false, nil
 	}
-	return w.compile(langs[s.Lang], in, obj, extra...)
+	padded := append(bytes.Repeat([]byte("\n"), line-1), s.Text...)
+	return true, w.write(file, padded)
 }
 
 // quotable says whether a copy may lie under this name in the workshop.
@@ -175,18 +185,6 @@ func checkObject(text []byte, arch *x86.Arch) error {
 }
 
 var linkName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// kernelSymbols is a linker script: the address of each global symbol, for
-// those that the module does not define itself.
-func kernelSymbols(k *Image) []byte {
-	var b bytes.Buffer
-	for _, s := range k.Syms {
-		if s.Global && linkName.MatchString(s.Name) {
-			fmt.Fprintf(&b, "PROVIDE(%s = %#x);\n", s.Name, s.Addr)
-		}
-	}
-	return b.Bytes()
-}
 
 // CacheKey names the result of BuildModule: sha256 over sources, flags,
 // headers, base and kernel. File and Line, which only messages show, do not

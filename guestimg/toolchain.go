@@ -38,7 +38,7 @@ func (e *BuildError) Unwrap() error { return e.Err }
 // Options choose the compiler.
 type Options struct {
 	CC        string        // "" is cc
-	Timeout   time.Duration // for the whole build; 0 is 20 seconds
+	Timeout   time.Duration // for the whole build; 0 is a minute, for a kernel 5 minutes
 	Workshops *Workshops    // where the tools work; nil: nobody will close it
 }
 
@@ -95,7 +95,7 @@ func newWorkshop(ctx context.Context, archName string, o Options) (*workshop, er
 		o.CC = "cc"
 	}
 	if o.Timeout <= 0 {
-		o.Timeout = 20 * time.Second
+		o.Timeout = time.Minute
 	}
 	path, err := exec.LookPath(o.CC)
 	if err != nil {
@@ -188,11 +188,11 @@ func (w *workshop) run(tool string, args ...string) (string, error) {
 
 func (w *workshop) clang() bool { return strings.Contains(w.version, "clang") }
 
-// compile makes obj from the file src; extra flags come last.
-func (w *workshop) compile(lang, src, obj string, extra ...string) error {
+// compile makes obj from the file src; extra flags come last. The text is what
+// the compiler warns of.
+func (w *workshop) compile(lang, src, obj string, extra ...string) (string, error) {
 	args := append(cflags(w.clang()), extra...)
-	_, err := w.run("cc", append(args, "-x", lang, "-c", src, "-o", obj)...)
-	return err
+	return w.run("cc", append(args, "-x", lang, "-c", src, "-o", obj)...)
 }
 
 // link makes an image from objects, in their order.

@@ -41,6 +41,7 @@ type CPU struct {
 	deliveredAt uint64 // instructions at the last delivery, and how many
 	deliveries  int    // followed without another instruction
 
+	jumps   []*jmpBuf // of Setjmps under way
 	nmis    uint64
 	ipis    []ipiCall
 	bounces []uint64 // one page for each depth, see uaccess.go
@@ -104,6 +105,7 @@ func (c *CPU) runWork() error {
 // ended cleans up after the work or the idle loop.
 func (c *CPU) ended(err error) {
 	c.depth, c.waiting, c.halted, c.idling = 0, nil, false, false
+	c.jumps = nil
 	c.work = nil
 	if err != nil {
 		c.preempt = 0 // and the guest's count: resetTasks

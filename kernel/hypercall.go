@@ -22,6 +22,14 @@ const (
 	hcFlushThread = 10
 	hcTaskDead    = 11
 	hcResched     = 12
+
+	hcKprobes      = 16
+	hcGetPages     = 17
+	hcFreePages    = 18
+	hcSprintSymbol = 19
+	hcLookupName   = 20
+	hcDumpStack    = 21
+	hcSynchronize  = 22
 )
 
 // hypercall serves int $0xf0: number in RAX, arguments in RDI, RSI, RDX.
@@ -53,7 +61,10 @@ func (c *CPU) hypercall() {
 	case hcSyscall:
 		c.trap(arg0, x86.VecSyscall, 0)
 	default:
-		c.taskHypercall(n, arg0)
+		var ok bool
+		if ret, ok = c.memHypercall(n, arg0, arg1, arg2); !ok {
+			c.taskHypercall(n, arg0)
+		}
 	}
 	v.SetReg(x86.RAX, ret)
 }
@@ -128,6 +139,9 @@ func (h *host) Signal(t *traps.Trap) {
 // Die is an oops.
 func (h *host) Die(t *traps.Trap) {
 	c := cpuOf(t)
+	if c.lastChance(t) {
+		return
+	}
 	c.Die(c.oopsTrap(t))
 }
 

@@ -19,8 +19,10 @@ func (c *CPU) SendIPI(target int, vec x86.Vector) {
 // OnEachOther is smp_call_function: f runs on every other CPU in its
 // interrupt, and the call waits for all of them. CPUs that are idle are not
 // woken; f runs for them at once, since they run no code that could notice.
-// It must not be used in an atomic context, as in the kernel.
-func (c *CPU) OnEachOther(f func(c *CPU)) {
+// It must not be used in an atomic context, as in the kernel. A CPU that has not
+// answered after Config.StuckBound is named by the error; f runs there when
+// its interrupts are on again.
+func (c *CPU) OnEachOther(f func(c *CPU)) *StuckError {
 	done, want := 0, 0
 	for _, o := range c.K.CPUs {
 		switch {
@@ -33,13 +35,15 @@ func (c *CPU) OnEachOther(f func(c *CPU)) {
 			c.SendIPI(o.ID, x86.VecCallFunction)
 		}
 	}
-	c.WaitFor("other CPUs to answer an IPI", func() bool { return done == want })
+	return c.waitWithin("other CPUs to answer an IPI", func() bool { return done == want },
+		func(o *CPU) bool { return len(o.ipis) > 0 })
 }
 
 // OnEachCPU is on_each_cpu: here too.
-func (c *CPU) OnEachCPU(f func(c *CPU)) {
-	c.OnEachOther(f)
+func (c *CPU) OnEachCPU(f func(c *CPU)) *StuckError {
+	err := c.OnEachOther(f)
 	f(c)
+	return err
 }
 
 // runIPIs is smp_call_function_interrupt.

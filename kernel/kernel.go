@@ -17,6 +17,9 @@ type Config struct {
 	Policy Policy
 	Trace  bool
 	Budget uint64 // instructions of one Wait, all CPUs; 0: DefaultBudget
+	// StuckBound is how many instructions a wait for other CPUs' handlers may
+	// take; 0: DefaultStuckBound.
+	StuckBound uint64
 	// Disasm renders one instruction for an oops; nil leaves the lines out.
 	Disasm func(code []byte, addr uint64, sym func(uint64) (string, uint64)) (text string, n int)
 }
@@ -52,6 +55,12 @@ type Kernel struct {
 	OnFlushThread []func(c *CPU, task uint64)
 	// OnRethook is the direct trampoline of return probes.
 	OnRethook func(c *CPU, regs traps.Regs)
+	// OnKprobes is the kprobes API of guest code (HC_KPROBES): operation,
+	// pointer, number; its value is the C function's. nil: -ENOSYS.
+	OnKprobes func(c *CPU, op, ptr, n uint64) int64
+	// LastChance are asked about a trap of kernel code that nobody has handled,
+	// before it becomes an oops: true when it has been dealt with.
+	LastChance []func(c *CPU, t *traps.Trap) bool
 	// RealReturn finds out where a word on the stack really returns to when
 	// return probes have replaced it; nil when nobody does.
 	RealReturn func(c *CPU, at, addr uint64) (uint64, bool)
@@ -67,6 +76,7 @@ type Kernel struct {
 	rcu     []rcuHead
 	logPart string // the unfinished line
 	spaces  []*emu.Space
+	pages   pages
 	pagers  []func(c *CPU, t *traps.Trap) bool
 	threads []*Thread
 	fn      guestFuncs
@@ -76,6 +86,7 @@ type Kernel struct {
 type offsets struct {
 	cpuData, cpuSize                      uint64
 	cpuCurrent, cpuPreempt, cpuKernelSP   uint64
+	cpuHardirqs, cpuNMIs                  uint64
 	taskPID, taskComm, taskStack, taskCR3 uint64
 	taskSP, taskState, taskNext           uint64
 	taskOnRQ, taskExitCode                uint64
@@ -101,6 +112,9 @@ func Boot(cfg Config) (*Kernel, error) {
 	}
 	if cfg.Budget == 0 {
 		cfg.Budget = DefaultBudget
+	}
+	if cfg.StuckBound == 0 {
+		cfg.StuckBound = DefaultStuckBound
 	}
 	m, err := emu.New(emu.Config{Arch: cfg.Arch, CPUs: cfg.CPUs, RAM: cfg.RAM})
 	if err != nil {
@@ -170,6 +184,7 @@ func (k *Kernel) resolve() error {
 	}{
 		{"__size_cpu_data", &k.off.cpuSize}, {"__off_cpu_current", &k.off.cpuCurrent},
 		{"__off_cpu_preempt_count", &k.off.cpuPreempt}, {"__off_cpu_kernel_sp", &k.off.cpuKernelSP},
+		{"__off_cpu_hardirq_count", &k.off.cpuHardirqs}, {"__off_cpu_nmi_count", &k.off.cpuNMIs},
 		{"__off_task_pid", &k.off.taskPID}, {"__off_task_comm", &k.off.taskComm},
 		{"__off_task_stack", &k.off.taskStack}, {"__off_task_cr3", &k.off.taskCR3},
 		{"__off_task_sp", &k.off.taskSP}, {"__off_task_state", &k.off.taskState}, {"__off_task_next", &k.off.taskNext},

@@ -155,6 +155,23 @@ func (c *CPU) deliver(x *emu.Exit) {
 	}
 }
 
+// RaiseFault makes the CPU take an exception as if the instruction that it is
+// about to run had raised it: for whoever wants to know what a fault would do
+// there. It is for an Injection's Action, and for exceptions that are faults.
+func (c *CPU) RaiseFault(v x86.Vector, code, cr2 uint64) {
+	ip := c.V.IP()
+	if v == x86.PF {
+		c.V.SetCR2(cr2)
+	}
+	vec, err := c.V.Deliver(emu.Event{Vector: v, Code: code, CR2: cr2})
+	if err != nil {
+		c.Die(c.shutdown(err))
+	}
+	if c.K.Trace.Enabled {
+		c.K.Trace.Emit(c, Event{Kind: EvTrap, Vector: vec, IP: ip, Arg: code})
+	}
+}
+
 // maxDeliveries is how many exceptions may be delivered one after another
 // without an instruction in between.
 const maxDeliveries = 1000

@@ -19,13 +19,15 @@ func (k *Kernel) snapshot() []uint64 {
 // passed says whether every CPU but one has left the code it was in at the
 // snapshot.
 func (k *Kernel) passed(s []uint64, except *CPU) bool {
-	for i, c := range k.CPUs {
-		if c != except && c.Atomic() && c.quiet == s[i] {
+	for _, c := range k.CPUs {
+		if c != except && !c.passed(s) {
 			return false
 		}
 	}
 	return true
 }
+
+func (c *CPU) passed(s []uint64) bool { return !c.Atomic() || c.quiet != s[c.ID] }
 
 // SynchronizeSched waits until every other CPU has left the handler that it
 // may be in (kernel/rcupdate.c, 2.6.21). In an atomic context it returns at
@@ -75,3 +77,7 @@ func (c *CPU) PreemptEnable() {
 		c.quiet++
 	}
 }
+
+// PreemptCount is the guest's own preempt_count: what its code has disabled,
+// and what the hits in flight count.
+func (c *CPU) PreemptCount() uint64 { return c.word(c.K.off.cpuPreempt) }

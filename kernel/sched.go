@@ -155,13 +155,7 @@ func (k *Kernel) where() []string {
 		if !c.busy() {
 			continue
 		}
-		s := fmt.Sprintf("CPU %d at %s", c.ID, k.Syms.Name(c.V.IP()))
-		if c.waiting != nil {
-			s = fmt.Sprintf("CPU %d waits for %s", c.ID, c.waitingFor)
-		} else if c.halted {
-			s = fmt.Sprintf("CPU %d halted at %s with no interrupt to wake it", c.ID, k.Syms.Name(c.V.IP()))
-		}
-		out = append(out, s)
+		out = append(out, c.whereabouts())
 	}
 	for _, note := range k.Notes {
 		out = append(out, note(k.CPUs[0])...)

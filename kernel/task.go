@@ -231,6 +231,8 @@ func (c *CPU) resetTasks() {
 	c.setWord(off.rqQueue+8, queue)
 	c.setWord(off.rqRunning, 0)
 	c.setWord(off.cpuPreempt, 0)
+	c.setWord(off.cpuHardirqs, 0)
+	c.setWord(off.cpuNMIs, 0)
 	binary.LittleEndian.PutUint32(c.pc[off.rqLock:], 0)
 	c.put32(off.tasklistLock, 0)
 	for _, t := range c.K.Threads() {

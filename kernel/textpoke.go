@@ -17,7 +17,8 @@ type Poke struct {
 // arch/x86_64/kernel/alternative.c text_poke and a sync_core IPI do. Until a
 // CPU has answered it may run what it has translated before. In an atomic
 // context no answer can be waited for: then the others see the bytes at once,
-// which is right for the single byte of an int3.
+// which is right for the single byte of an int3. So does a CPU that does not
+// answer in time, since it never leaves a handler.
 func (c *CPU) TextPoke(pokes ...Poke) error {
 	for _, p := range pokes {
 		if err := c.TextWrite(p); err != nil {
@@ -40,7 +41,11 @@ func (c *CPU) TextPoke(pokes ...Poke) error {
 		}
 		return nil
 	}
-	c.OnEachOther(sync)
+	if stuck := c.OnEachOther(sync); stuck != nil {
+		for _, id := range stuck.CPUs { // it is not in this text, and must not find it stale later
+			sync(c.K.CPUs[id])
+		}
+	}
 	return nil
 }
 

@@ -28,13 +28,15 @@ const (
 	EvLog                      // printk: Name = text
 	EvReg                      // a probe was registered or removed: Name = what
 	EvReturn                   // a return handler has run: Name, IP = where it returns to, Arg = ax
+	EvLongjmp                  // a handler was left by a fault: Name, IP = where it was
+	EvEvent                    // a probe event: Name = its line, IP = the probe or where it returns to
 	EvEmulate                  // the probed instruction was emulated: IP = the site
 	EvBoost                    // the CPU was sent into a boosted slot: IP = slot
 	numEventKinds
 )
 
 var eventNames = [numEventKinds]string{"trap", "trap_ret", "hit", "pre", "step", "post", "miss",
-	"fault", "restart", "ipi", "poke", "nmi", "switch", "log", "probe", "return", "emulate", "boost"}
+	"fault", "restart", "ipi", "poke", "nmi", "switch", "log", "probe", "return", "longjmp", "event", "emulate", "boost"}
 
 func (k EventKind) String() string { return eventNames[k] }
 
@@ -72,6 +74,12 @@ func (t *Trace) Emit(c *CPU, ev Event) {
 		t.Dropped++
 		return
 	}
+	t.Stamp(c, &ev)
+	t.Events = append(t.Events, ev)
+}
+
+// Stamp fills in when an event happens, on which CPU and in which task.
+func (t *Trace) Stamp(c *CPU, ev *Event) {
 	ev.Time = t.k.M.Now()
 	ev.CPU = c.ID
 	if ev.IP == 0 {
@@ -81,7 +89,6 @@ func (t *Trace) Emit(c *CPU, ev Event) {
 	ev.PID, ev.Comm = task.PID, task.Comm
 	ev.IRQOff = c.depth > 0 || c.V.Flags()&x86.FlagIF == 0
 	ev.Depth = c.depth
-	t.Events = append(t.Events, ev)
 }
 
 // Header is the head of a trace in ftrace's format
@@ -119,7 +126,7 @@ func (t *Trace) text(ev *Event) string {
 	switch ev.Kind {
 	case EvTrap:
 		return fmt.Sprintf("trap: %s (%s) code=%#x", ev.Vector, at, ev.Arg)
-	case EvHit, EvMiss, EvPost, EvReg:
+	case EvHit, EvMiss, EvPost, EvReg, EvLongjmp:
 		return fmt.Sprintf("%s: %s: (%s)", ev.Kind, ev.Name, at)
 	case EvPre, EvFault:
 		return fmt.Sprintf("%s: %s: (%s) ret=%d", ev.Kind, ev.Name, at, int64(ev.Arg))
@@ -133,6 +140,8 @@ func (t *Trace) text(ev *Event) string {
 		return fmt.Sprintf("switch: CPU %d", ev.CPU)
 	case EvLog:
 		return "log: " + ev.Name
+	case EvEvent:
+		return ev.Name
 	}
 	return fmt.Sprintf("%s: (%s)", ev.Kind, at)
 }

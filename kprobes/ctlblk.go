@@ -72,6 +72,7 @@ type ctlblk struct {
 	current
 	prev    current // one deep, as in the kernel
 	handler *Kprobe // whose handler runs: kprobe_instance
+	inFault bool    // its fault handler runs; robust handlers only
 	jprobe  jprobeState
 	dump    []string // what a report on a broken rule adds
 	s       *Subsystem

@@ -127,7 +127,7 @@ func (s *Subsystem) aggrPre(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs
 			continue
 		}
 		cb.handler = p
-		ret := p.Pre(c, p, regs)
+		ret := s.callPre(c, cb, p, regs)
 		if cb.jprobe.jp == nil { // its entry is still to run
 			cb.handler = nil
 		}
@@ -151,7 +151,7 @@ func (s *Subsystem) aggrPost(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Reg
 			continue
 		}
 		cb.handler = p
-		p.Post(c, p, regs, 0)
+		s.callPost(c, p, regs)
 		cb.handler = nil
 		if s.k.Trace.Enabled {
 			s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvPost, Name: p.name(), IP: st.addr})
@@ -366,7 +366,7 @@ func (s *Subsystem) kprobeFaultHandler(c *kernel.CPU, t *traps.Trap) bool {
 		if !s.model.FaultHandlers || p.Fault == nil {
 			return false
 		}
-		ret := p.Fault(c, p, regs, t.Vector)
+		ret := s.callFault(c, p, regs, t.Vector)
 		if s.k.Trace.Enabled {
 			s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvFault, Name: p.name(), IP: regs.IP(), Arg: uint64(ret)})
 		}

@@ -51,6 +51,9 @@ type jprobeState struct {
 	regs  [traps.NumFields]uint64
 	stack [maxJprobeStack]byte
 	n     int // bytes of the stack put aside
+	depth int // of traps where the probed function was called, and the entry runs
+	// interrupts is how many were being handled there.
+	interrupts uint64
 }
 
 func (j *jprobeState) sp() uint64 { return j.regs[traps.SP] }
@@ -122,6 +125,7 @@ func (s *Subsystem) findEntry(jp *Jprobe) error {
 func (cb *ctlblk) putAside(c *kernel.CPU, jp *Jprobe, regs traps.Regs) {
 	cb.jprobe.jp = jp
 	cb.jprobe.regs = regs.Copy()
+	cb.jprobe.depth, cb.jprobe.interrupts = c.TrapDepth()-1, c.Interrupts()
 	cb.jprobe.n = c.V.PeekSome(regs.SP(), cb.jprobe.stack[:])
 }
 

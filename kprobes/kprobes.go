@@ -3,6 +3,7 @@ package kprobes
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"emukp/emu/x86"
 	"emukp/guestimg"
@@ -49,6 +50,7 @@ type Kprobe struct {
 	Label   string // for traces and reports; the place if empty
 	NMissed uint64 // hits whose handlers did not run
 	Hits    uint64 // hits whose handlers ran
+	Faulted uint64 // handlers that were left by a fault: see Options.RobustFaults
 	// Changed is told when NMissed or Flags have changed behind the owner's
 	// back: who keeps a copy of them for the guest.
 	Changed func()
@@ -111,6 +113,10 @@ type Options struct {
 	// Linux61Defects: emulation is as wrong as that of Linux 6.1, see emulate.go;
 	// and a post-handler that joins a boosted probe is never called.
 	Linux61Defects bool
+	// RobustFaults is the patch of seed 000 ("Kprobes robust fault handling"): a
+	// setjmp around each handler, and a fault in it that nobody handles
+	// leaves the handler by longjmp instead of ending in an oops.
+	RobustFaults bool
 }
 
 // A Subsystem is the kprobes of one kernel.
@@ -158,6 +164,9 @@ func New(k *kernel.Kernel, opts Options) *Subsystem {
 		s.ctl[c.ID] = ctlblk{s: s}
 	})
 	s.resolveJprobeSyms()
+	if opts.RobustFaults {
+		k.LastChance = append(k.LastChance, s.leaveHandler)
+	}
 	s.reentry = s.model.reentry
 	if opts.NoReentryGuard {
 		s.reentry[Reenter].fatal = false
@@ -226,7 +235,8 @@ func (s *Subsystem) RegisterAll(c *kernel.CPU, ps []*Kprobe) error {
 // Unregister is unregister_kprobe: it returns when no CPU is in a handler of
 // the probe any more. A probe that is not registered only loses its Addr, as
 // in the kernel. From a handler it does not wait for the others; there it can
-// fail with EBUSY.
+// fail with EBUSY. If a handler does not end within the kernel's StuckBound the
+// error is ETIMEDOUT: the probe is unregistered, but must not be freed or reused.
 func (s *Subsystem) Unregister(c *kernel.CPU, p *Kprobe) error {
 	return s.UnregisterAll(c, []*Kprobe{p})
 }
@@ -237,13 +247,32 @@ func (s *Subsystem) UnregisterAll(c *kernel.CPU, ps []*Kprobe) error {
 	if err != nil {
 		return err
 	}
-	c.SynchronizeSched()
+	stuck := c.SynchronizeSchedWithin()
 	s.k.CallRCU(func() {
 		for _, st := range sites {
 			s.freeSlot(st)
 		}
 	})
+	if stuck != nil {
+		return s.stuck(ps, stuck)
+	}
 	return nil
+}
+
+// stuck is the report of an unregistration that did not see the end of a handler.
+func (s *Subsystem) stuck(ps []*Kprobe, err error) error {
+	names := make([]string, len(ps))
+	for i, p := range ps {
+		names[i] = p.name()
+	}
+	why := err.Error()
+	for cpu := range s.ctl {
+		if h := s.ctl[cpu].handler; h != nil {
+			why += fmt.Sprintf(" (CPU %d is in a handler of %s)", cpu, h.name())
+		}
+	}
+	return &kernel.OpError{Op: "unregister_kprobe", Place: strings.Join(names, ", "), Errno: kernel.ETIMEDOUT,
+		Why: why + ": it will not be hit again, but its memory and its slot are still in use"}
 }
 
 // unlinkAll is the part under the mutex; it returns the sites that have no probe

@@ -26,7 +26,7 @@ func (s *Subsystem) prepare(c *kernel.CPU, rp *Kretprobe, regs traps.Regs) int {
 	}
 	rp.free, ri.next = ri.next, nil
 	ri.Task = c.CurrentTask()
-	if rp.EntryHandler != nil && rp.EntryHandler(c, ri, regs) != 0 {
+	if rp.EntryHandler != nil && s.call(c, rp, rp.EntryHandler, ri, regs) != 0 {
 		ri.giveBack()
 		return 0
 	}
@@ -92,11 +92,27 @@ func (s *Subsystem) handle(c *kernel.CPU, ri *Instance, regs traps.Regs) {
 	}
 	rp.Hits++
 	if rp.Handler != nil {
-		rp.Handler(c, ri, regs)
+		s.call(c, rp, rp.Handler, ri, regs)
 	}
 	if s.k.Trace.Enabled {
 		s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvReturn, Name: rp.name(), IP: ri.RetAddr, Arg: regs.ReturnValue()})
 	}
+}
+
+// call runs a handler. One that is left by a fault has not said that the return
+// is not to be probed.
+func (s *Subsystem) call(c *kernel.CPU, rp *Kretprobe, h Handler, ri *Instance, regs traps.Regs) (ret int) {
+	if !s.kp.Robust() {
+		return h(c, ri, regs)
+	}
+	if s.kp.Guard(c, func() { ret = h(c, ri, regs) }) {
+		rp.Faulted++
+		if rp.Changed != nil {
+			rp.Changed()
+		}
+		return 0
+	}
+	return ret
 }
 
 // caller is __kretprobe_find_ret_addr: where the newest hooked call of a task

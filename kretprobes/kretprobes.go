@@ -41,6 +41,7 @@ type Kretprobe struct {
 
 	NMissed uint64 // calls for which no instance was free
 	Hits    uint64 // returns handled
+	Faulted uint64 // handlers that were left by a fault: kprobes.Options.RobustFaults
 
 	kp   kprobes.Kprobe
 	all  []Instance
@@ -275,7 +276,8 @@ func (s *Subsystem) UnregisterAll(c *kernel.CPU, rps []*Kretprobe) error {
 	for i, rp := range rps {
 		kps[i] = &rp.kp
 	}
-	if err := s.kp.UnregisterAll(c, kps); err != nil {
+	err := s.kp.UnregisterAll(c, kps)
+	if err != nil && !errors.Is(err, kernel.ETIMEDOUT) {
 		return err
 	}
 	for _, rp := range rps {
@@ -284,7 +286,7 @@ func (s *Subsystem) UnregisterAll(c *kernel.CPU, rps []*Kretprobe) error {
 			rp.Addr = 0
 		}
 	}
-	return nil
+	return err
 }
 
 // Enable is enable_kretprobe.

@@ -146,18 +146,48 @@ func sourceName(p string) string {
 type Builder struct {
 	CC        string              // the compiler, "" is cc
 	Workshops *guestimg.Workshops // where compilers work; nil: nobody will close it
-	memo      memo
+
+	memo    memo[[]byte]
+	modules memo[*guestimg.KernelModule]
+	// record takes what is built, which is everything then: nothing comes from
+	// objcache.
+	record func(file string, data []byte)
 }
 
 // NewBuilder makes a builder that knows the library's objects.
 func NewBuilder() *Builder { return &Builder{} }
 
+func (b *Builder) options() guestimg.Options {
+	return guestimg.Options{CC: b.CC, Workshops: b.Workshops}
+}
+
 func (b *Builder) module(ctx context.Context, srcs []guestimg.Source, base uint64, kernel *guestimg.Image) ([]byte, error) {
 	key := guestimg.CacheKey(srcs, base, kernel)
 	return b.memo.get(key, func() ([]byte, error) {
-		if data, err := objects.ReadFile(objectFile(key)); err == nil {
+		if data, err := objects.ReadFile(objectFile(key)); err == nil && b.record == nil {
 			return data, nil
 		}
-		return guestimg.BuildModule(ctx, guestModule, srcs, base, kernel, guestimg.Options{CC: b.CC, Workshops: b.Workshops})
+		data, err := guestimg.BuildModule(ctx, guestModule, srcs, base, kernel, b.options())
+		if err == nil && b.record != nil {
+			b.record(key+".elf", data)
+		}
+		return data, err
+	})
+}
+
+func (b *Builder) kernelModule(ctx context.Context, name string, srcs []guestimg.Source, base uint64, kernel *guestimg.Image,
+	provided []guestimg.Provided) (*guestimg.KernelModule, error) {
+	key := guestimg.KernelModuleKey(name, srcs, base, kernel, provided)
+	return b.modules.get(key, func() (*guestimg.KernelModule, error) {
+		if b.record == nil {
+			if m, err := decodeModule(name, key); m != nil || err != nil {
+				return m, err
+			}
+		}
+		m, err := guestimg.BuildKernelModule(ctx, name, srcs, base, kernel, provided, b.options())
+		if err == nil && b.record != nil {
+			err = encodeModule(key, m, b.record)
+		}
+		return m, err
 	})
 }

@@ -22,7 +22,7 @@ func TestObjectsAreCurrent(t *testing.T) {
 	require.NoError(t, err)
 	var have []string
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".elf") {
+		if strings.HasSuffix(e.Name(), ".elf") || strings.HasSuffix(e.Name(), ".json") {
 			have = append(have, e.Name())
 		}
 	}

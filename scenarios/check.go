@@ -28,9 +28,6 @@ func (r *runner) unsupported(arch string) []error {
 		ck.notYet(r.sc.Pos, "arch "+arch)
 	}
 	r.arch = a
-	if len(r.sc.Guest.Modules) > 0 {
-		ck.notYet(r.sc.Guest.Modules[0].Pos, "guest: modules")
-	}
 	if r.sc.Guest.User != nil {
 		ck.notYet(r.sc.Guest.User.Pos, "guest: user")
 	}
@@ -48,7 +45,7 @@ func (r *runner) unsupported(arch string) []error {
 
 func (ck *checker) probe(p *lang.Probe) {
 	switch p.Kind {
-	case lang.KindKprobe, lang.KindKretprobe:
+	case lang.KindKprobe, lang.KindKretprobe, lang.KindEvent:
 	case lang.KindJprobe:
 		if p.Entry == nil {
 			ck.fail(p.Pos, "a jprobe needs 'entry'", "")
@@ -56,11 +53,6 @@ func (ck *checker) probe(p *lang.Probe) {
 	default:
 		ck.notYet(p.Pos, string(p.Kind))
 		return
-	}
-	for _, h := range []*lang.Handler{p.Pre, p.Post, p.Fault, p.Entry, p.Handler} {
-		if h != nil && h.Guest != nil && p.Kind != lang.KindJprobe {
-			ck.notYet(h.Pos, "a handler that is a guest function")
-		}
 	}
 }
 
@@ -70,8 +62,6 @@ func (ck *checker) step(s *lang.Step) {
 		for _, lane := range op.Steps {
 			ck.step(lane)
 		}
-	case *lang.Module:
-		ck.notYet(op.Pos, op.Verb)
 	case *lang.Patch:
 		ck.notYet(op.Pos, "patch")
 	}
@@ -86,7 +76,7 @@ func (ck *checker) oneKind(sc *lang.Scenario, op lang.Op) {
 	for _, name := range po.Probes[1:] {
 		first, other := sc.Probe(po.Probes[0].Value), sc.Probe(name.Value)
 		if first.Kind != other.Kind {
-			ck.fail(name.Pos, fmt.Sprintf("%s takes probes of one kind: %s is a %s, %s a %s", po.Verb, first.Name, first.Kind, other.Name, other.Kind), "")
+			ck.fail(name.Pos, fmt.Sprintf("%s takes probes of one kind: %s is %s, %s %s", po.Verb, first.Name, first.Kind.Article(), other.Name, other.Kind.Article()), "")
 			return
 		}
 	}
@@ -101,6 +91,8 @@ var features = []struct {
 	what   string // for the documentation
 }{
 	{name: "reentry_guard", what: "a hit in status REENTER is a BUG; `false`: it overwrites what was saved, as in 2.6.21"},
+	{name: "robust_faults", what: "a fault in a handler that nobody handles leaves the handler by longjmp; off by default, as in Linux"},
+	{name: "stuck_guard", what: "unregistering gives up on a handler that does not end, with -ETIMEDOUT; `false`: it waits for ever"},
 	{name: "ctlblk", words: []string{"per-cpu"}, what: "where the control block is"},
 	{name: "kretprobe_blacklist", what: "no return probes on `flush_old_exec` and `flush_thread`"},
 	{name: "trampoline", words: []string{"kprobe", "direct"}, what: "how a return probe's return comes back: by a probe on the trampoline (classic) or without a trap (modern)"},
@@ -179,6 +171,8 @@ func (r *runner) kprobesOptions() kprobes.Options {
 			o.FarSlots = f.Value == "far"
 		case "linux_6_1_defects":
 			o.Linux61Defects = f.On
+		case "robust_faults":
+			o.RobustFaults = f.On
 		}
 	}
 	return o
@@ -199,7 +193,7 @@ func emulation(f *lang.Feature) kprobes.Emulation {
 func (r *runner) checkPlaces() []error {
 	ck := &checker{}
 	visit := func(l *lang.Loc) {
-		if _, err := r.address(l); err != nil {
+		if _, err := r.address(l); err != nil && !r.inModules(l.Symbol) {
 			ck.errs = append(ck.errs, err)
 		}
 	}
@@ -209,8 +203,10 @@ func (r *runner) checkPlaces() []error {
 		}
 	})
 	for _, p := range r.sc.Probes {
-		if p.Entry != nil && p.Entry.Guest != nil {
-			visit(p.Entry.Guest)
+		for _, h := range []*lang.Handler{p.Pre, p.Post, p.Fault, p.Entry, p.Handler} {
+			if h != nil && h.Guest != nil {
+				visit(h.Guest)
+			}
 		}
 	}
 	for _, in := range r.sc.Inject {

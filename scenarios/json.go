@@ -26,6 +26,12 @@ type jsonResult struct {
 	Crash        string       `json:"crash"`
 	Instructions uint64       `json:"instructions"`
 	Problems     []string     `json:"problems"`
+	ProbesList   *jsonList    `json:"probes_list,omitempty"`
+}
+
+type jsonList struct {
+	Enabled bool     `json:"enabled"`
+	Probes  []string `json:"probes"`
 }
 
 type jsonExpect struct {
@@ -41,6 +47,7 @@ type jsonFigures struct {
 	Place      string `json:"place"`
 	Hits       uint64 `json:"hits"`
 	NMissed    uint64 `json:"nmissed"`
+	Faulted    uint64 `json:"faulted,omitempty"`
 	MaxActive  int    `json:"maxactive,omitempty"`
 	Registered bool   `json:"registered"`
 	Enabled    bool   `json:"enabled"`
@@ -96,11 +103,14 @@ func (r *Result) WriteJSON(w io.Writer) error {
 		Log: append([]string{}, r.Log...), Crash: r.Crash, Instructions: r.Instructions,
 		Problems: append([]string{}, r.Problems...),
 	}
+	if l := r.ProbesList; l != nil {
+		out.ProbesList = &jsonList{Enabled: l.Enabled, Probes: append([]string{}, strings.Split(strings.TrimSuffix(l.Probes, "\n"), "\n")...)}
+	}
 	for _, e := range r.Expects {
 		out.Expect = append(out.Expect, jsonExpect{e.Expr, e.OK, e.Actual, e.Line, e.Col})
 	}
 	for _, f := range r.Probes {
-		out.Probes = append(out.Probes, member{f.Name, jsonFigures{f.Kind, f.Place, f.Hits, f.NMissed, f.MaxActive,
+		out.Probes = append(out.Probes, member{f.Name, jsonFigures{f.Kind, f.Place, f.Hits, f.NMissed, f.Faulted, f.MaxActive,
 			f.Registered, f.Enabled, f.Gone, f.Boosted, f.Emulated, f.Optimized}})
 	}
 	for _, v := range r.Vars {

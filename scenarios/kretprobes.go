@@ -21,7 +21,7 @@ func (r *runner) newKretprobe(p *lang.Probe) *probe {
 }
 
 func (r *runner) instanceHandler(h *lang.Handler, returning bool) kretprobes.Handler {
-	if h == nil {
+	if h == nil || h.Guest != nil {
 		return nil
 	}
 	return func(c *kernel.CPU, ri *kretprobes.Instance, regs traps.Regs) int {

@@ -6,6 +6,7 @@ import (
 
 	"emukp/emu/x86"
 	"emukp/kernel"
+	"emukp/kmod"
 	"emukp/kprobes"
 	"emukp/kretprobes"
 	"emukp/scenarios/lang"
@@ -18,6 +19,9 @@ type probe struct {
 	*lang.Probe
 	kp *kprobes.Kprobe
 	rp *kretprobes.Kretprobe
+	ev *event
+	// cell is what guest handlers see of it, nil when it has none.
+	cell *kmod.Cell
 }
 
 // registerAll makes the kprobes and registers those that are not manual.
@@ -44,18 +48,20 @@ func (r *runner) newProbe(p *lang.Probe) *probe {
 		return r.newJprobe(p)
 	case lang.KindKretprobe:
 		return r.newKretprobe(p)
+	case lang.KindEvent:
+		return r.newEvent(p)
 	}
 	kp := &kprobes.Kprobe{Symbol: p.At.Symbol, Offset: p.At.Offset, Addr: p.At.Addr, Label: p.Name}
 	if p.Disabled {
 		kp.Flags = kprobes.FlagDisabled
 	}
-	if h := p.Pre; h != nil {
+	if h := p.Pre; h != nil && h.Guest == nil {
 		kp.Pre = func(c *kernel.CPU, _ *kprobes.Kprobe, regs traps.Regs) int { return r.handle(c, regs, h) }
 	}
-	if h := p.Post; h != nil {
+	if h := p.Post; h != nil && h.Guest == nil {
 		kp.Post = func(c *kernel.CPU, _ *kprobes.Kprobe, regs traps.Regs, _ uint64) { r.handle(c, regs, h) }
 	}
-	if h := p.Fault; h != nil {
+	if h := p.Fault; h != nil && h.Guest == nil {
 		kp.Fault = func(c *kernel.CPU, _ *kprobes.Kprobe, regs traps.Regs, _ x86.Vector) int { return r.handle(c, regs, h) }
 	}
 	return &probe{Probe: p, kp: kp}
@@ -80,6 +86,9 @@ func (r *runner) newJprobe(p *lang.Probe) *probe {
 
 // probeError puts a refusal into the file's terms.
 func probeError(p *lang.Probe, err error) error {
+	if p.Kind == lang.KindEvent {
+		return eventError(p, err)
+	}
 	msg := err.Error()
 	var op *kernel.OpError
 	if errors.As(err, &op) {
@@ -116,6 +125,24 @@ func (r *runner) probeOp(c *kernel.CPU, op *lang.ProbeOp) error {
 // register is the call for one probe or the plural call; the probes are of one
 // kind.
 func (r *runner) register(c *kernel.CPU, list []*probe, plural bool) error {
+	if len(list) > 0 && list[0].ev != nil {
+		return r.registerEvents(c, list)
+	}
+	for _, p := range list {
+		if err := r.guestHandlers(p); err != nil {
+			return err
+		}
+	}
+	err := r.registerCall(c, list, plural)
+	for _, p := range list {
+		if p.cell != nil && p.registered() {
+			p.cell.Sync()
+		}
+	}
+	return err
+}
+
+func (r *runner) registerCall(c *kernel.CPU, list []*probe, plural bool) error {
 	switch {
 	case len(list) > 0 && list[0].rp != nil && plural:
 		return r.krp.RegisterAll(c, kretprobesOf(list))
@@ -133,6 +160,9 @@ func (r *runner) register(c *kernel.CPU, list []*probe, plural bool) error {
 
 // unregister is void in the kernel.
 func (r *runner) unregister(c *kernel.CPU, list []*probe) error {
+	if len(list) > 0 && list[0].ev != nil {
+		return r.unregisterEvents(c, list)
+	}
 	if len(list) > 0 && list[0].rp != nil {
 		return r.krp.UnregisterAll(c, kretprobesOf(list))
 	}
@@ -155,6 +185,8 @@ func forgetAddresses(list []*probe) {
 
 func (r *runner) able(c *kernel.CPU, p *probe, enable bool) error {
 	switch {
+	case p.ev != nil:
+		return r.ableEvent(c, p, enable)
 	case p.rp != nil && enable:
 		return r.krp.Enable(c, p.rp)
 	case p.rp != nil:
@@ -193,15 +225,20 @@ func errnoOf(err error) int64 {
 
 func (r *runner) figures(p *lang.Probe) Figures {
 	f := Figures{Name: p.Name, Kind: string(p.Kind), Place: p.At.String()}
+	if ev := r.probes[p.Name].ev; ev != nil {
+		f.event(ev)
+		return f
+	}
 	if rp := r.probes[p.Name].rp; rp != nil {
 		// As kprobe_profile of tracefs counts them: no instance was free, or the
 		// entry fell into another probe's hit.
 		f.Hits, f.NMissed, f.MaxActive = rp.Hits, rp.NMissed+rp.EntryMissed(), rp.MaxActive
-		f.Registered, f.Enabled = rp.Registered(), rp.Enabled()
+		f.Registered, f.Enabled, f.Faulted = rp.Registered(), rp.Enabled(), rp.Faulted
 		return f
 	}
 	kp := r.probes[p.Name].kp
 	f.Hits, f.NMissed, f.Registered, f.Enabled = kp.Hits, kp.NMissed, kp.Registered(), kp.Enabled()
+	f.Faulted = kp.Faulted
 	f.Gone = kp.Flags&kprobes.FlagGone != 0
 	f.Boosted, f.Emulated = kp.Boosted(), kp.Emulated()
 	return f

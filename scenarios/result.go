@@ -56,7 +56,8 @@ type Figures struct {
 	Kind          string
 	Place         string // where it stands: symbol+offset
 	Hits, NMissed uint64
-	MaxActive     int // of a return probe
+	Faulted       uint64 // handlers that were left by a fault
+	MaxActive     int    // of a return probe
 	Registered    bool
 	Enabled       bool
 	Gone          bool
@@ -71,14 +72,22 @@ type Var struct {
 	Value starlark.Value
 }
 
+// A ProbesList is what debugfs shows of kprobes at the end of a run.
+type ProbesList struct {
+	Probes  string // kprobes/list
+	Enabled bool   // kprobes/enabled
+}
+
 // A Result is what came of one scenario on one architecture.
 type Result struct {
 	Name, File, Arch string
 	Status           Status
 	Expects          []Expect
-	Problems         []string // everything else that went wrong, each with its place
+	ProbesList       *ProbesList // nil unless Options asked for it
+	Problems         []string    // everything else that went wrong, each with its place
 	Probes           []Figures
 	Vars             []Var
+	Ftrace           []string // what probe events have printed
 	Log              []string
 	Crash            string // the report of a crash, also of an expected one
 	Instructions     uint64 // guest instructions since the first step

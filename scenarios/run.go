@@ -11,10 +11,12 @@ import (
 
 	"emukp/emu/x86"
 	"emukp/kernel"
+	"emukp/kmod"
 	"emukp/kprobes"
 	"emukp/kprobes/insn"
 	"emukp/kretprobes"
 	"emukp/scenarios/lang"
+	"emukp/tracefs"
 )
 
 // Options are the choices that are not the scenario's.
@@ -27,7 +29,9 @@ type Options struct {
 	Trace    bool     // keep the trace even if no expression asks for it
 	MaxTrace int      // events kept, the first ones; 0 is a million
 	Record   bool     // keep the schedule
-	Replay   []kernel.Choice
+	// ListProbes keeps the list of probes as it is at the end of the run.
+	ListProbes bool
+	Replay     []kernel.Choice
 }
 
 // A runner is one run of one scenario.
@@ -40,6 +44,8 @@ type runner struct {
 	k      *kernel.Kernel
 	kp     *kprobes.Subsystem
 	krp    *kretprobes.Subsystem
+	kmod   *kmod.System
+	events *tracefs.Events
 	env    *lang.Env
 	probes map[string]*probe
 	tasks  map[string]*kernel.Thread
@@ -112,6 +118,9 @@ func prepare(sc *lang.Scenario, arch string, opts Options) (*runner, []error) {
 	if err := r.loadGuest(); err != nil {
 		return r, []error{err}
 	}
+	if errs := r.loadModules(); len(errs) > 0 {
+		return r, errs
+	}
 	if errs := r.checkPlaces(); len(errs) > 0 {
 		return r, errs
 	}
@@ -134,6 +143,11 @@ func (r *runner) boot() error {
 	cfg := kernel.Config{
 		Arch: r.arch, CPUs: r.sc.CPUs, Policy: &watched{&kernel.RoundRobin{}, r}, Disasm: disasm(r.arch.Bits),
 	}
+	for _, f := range r.sc.Kernel.Features {
+		if f.Name == "stuck_guard" && !f.On {
+			cfg.StuckBound = kernel.NeverStuck
+		}
+	}
 	k, err := kernel.Boot(cfg)
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.sc.Pos.File, err)
@@ -146,6 +160,11 @@ func (r *runner) boot() error {
 	if r.krp, err = kretprobes.New(k, r.kp, r.kretprobesOptions()); err != nil {
 		return fmt.Errorf("%s: %w", r.sc.Pos.File, err)
 	}
+	if r.kmod, err = kmod.New(k, r.kp, r.krp); err != nil {
+		return fmt.Errorf("%s: %w", r.sc.Pos.File, err)
+	}
+	r.events = tracefs.New(k, r.kp, r.krp)
+	r.kmod.Coming = r.events.ModuleComing
 	for _, name := range r.sc.Vars {
 		r.vars[name] = starlark.MakeInt(0)
 	}
@@ -269,11 +288,14 @@ func (r *runner) finish() {
 	for _, name := range r.sc.Vars {
 		r.res.Vars = append(r.res.Vars, Var{name, r.vars[name]})
 	}
-	r.res.Log = r.k.Log
+	r.res.Log, r.res.Ftrace = r.k.Log, r.eventLines()
 	r.res.Instructions = r.Instructions()
 	r.res.Schedule = r.k.ScheduleRecord()
 	r.res.trace, r.res.syms = &r.k.Trace, &r.k.Syms
 	r.res.walked = r.kp.Walked()
+	if r.opts.ListProbes {
+		r.res.ProbesList = &ProbesList{Probes: r.kp.List(), Enabled: r.kp.AllEnabled()}
+	}
 	if r.replay != nil && r.replay.Err != nil {
 		r.res.Problems = append(r.res.Problems, r.replay.Err.Error())
 	}

@@ -79,6 +79,12 @@ func (r *runner) perform(c *kernel.CPU, s *lang.Step) outcome {
 	case *lang.ProbeOp:
 		out.err = r.probeOp(c, op)
 		out.value = starlark.MakeInt64(errnoOf(out.err))
+	case *lang.Module:
+		out.err = r.moduleStep(c, op)
+		out.value = starlark.MakeInt64(errnoOf(out.err))
+	case *lang.KprobesEnabled:
+		out.err = r.kp.SetAllEnabled(c, op.On)
+		out.value = starlark.MakeInt64(errnoOf(out.err))
 	case *lang.Map:
 		out.err = r.mapOp(op)
 	case *lang.Set:
@@ -164,6 +170,10 @@ func describe(s *lang.Step) string {
 		return fmt.Sprintf("%s %s", op.Verb, op.Addr.Src)
 	case *lang.Kill:
 		return "kill " + op.Task
+	case *lang.Module:
+		return describeModule(op)
+	case *lang.KprobesEnabled:
+		return fmt.Sprintf("kprobes_enabled %t", op.On)
 	case *lang.Parallel:
 		return "parallel"
 	case *lang.NMI:

@@ -65,6 +65,9 @@ func (r *Result) WriteText(w io.Writer, o TextOptions) error {
 	if o.Verbose {
 		t.details(r)
 	}
+	if l := r.ProbesList; l != nil {
+		t.probesList(l)
+	}
 	if r.Status == Fail || r.Status == Crash {
 		t.tail(r)
 		if r.Random && o.Again != "" {
@@ -76,7 +79,7 @@ func (r *Result) WriteText(w io.Writer, o TextOptions) error {
 
 func (t *textWriter) details(r *Result) {
 	for _, f := range r.Probes {
-		t.printf("    %s %s at %s: %s, %d missed%s\n", f.Kind, oneLine(f.Name), oneLine(f.Place), plural(f.Hits, "hit"), f.NMissed, f.state())
+		t.printf("    %s %s at %s: %s, %d missed%s\n", f.Kind, oneLine(f.Name), oneLine(f.Place), plural(f.Hits, "hit"), f.NMissed, f.faulted()+f.state())
 	}
 	for _, v := range r.Vars {
 		t.printf("    vars.%s = %s\n", v.Name, lang.FormatValue(v.Value))
@@ -84,6 +87,31 @@ func (t *textWriter) details(r *Result) {
 	for _, l := range r.Log {
 		t.printf("    log: %s\n", l)
 	}
+	for _, l := range r.Ftrace {
+		t.printf("    | %s\n", strings.ReplaceAll(l, "\n", `\n`))
+	}
+}
+
+// probesList prints what a user of debugfs would read.
+func (t *textWriter) probesList(l *ProbesList) {
+	t.printf("    kprobes/enabled: %d\n    kprobes/list:\n", bit(l.Enabled))
+	for line := range strings.Lines(l.Probes) {
+		t.printf("    | %s\n", strings.TrimRight(line, " \n"))
+	}
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (f Figures) faulted() string {
+	if f.Faulted == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d left by a fault", f.Faulted)
 }
 
 func (f Figures) state() string {

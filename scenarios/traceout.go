@@ -106,9 +106,7 @@ func (r *Result) jsonEvent(ev *kernel.Event) jsonEvent {
 	if hasVector(ev.Kind) {
 		out.Vector = ev.Vector.String()
 	}
-	if aboutProbe(ev.Kind) {
-		out.Probe = ev.Name
-	} else {
+	if out.Probe = probeOf(ev); !aboutProbe(ev.Kind) {
 		out.Text = ev.Name
 	}
 	return out

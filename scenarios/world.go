@@ -30,6 +30,8 @@ func (r *runner) Figure(name, field string) (starlark.Value, bool) {
 		return starlark.MakeUint64(f.Hits), true
 	case "nmissed":
 		return starlark.MakeUint64(f.NMissed), true
+	case "faulted":
+		return starlark.MakeUint64(f.Faulted), true
 	case "maxactive":
 		return starlark.MakeInt(f.MaxActive), true
 	case "registered":
@@ -98,16 +100,27 @@ func langEvent(ev *kernel.Event) lang.Event {
 		"arg": starlark.MakeUint64(ev.Arg), "pid": starlark.MakeInt(ev.PID), "depth": starlark.MakeInt(ev.Depth),
 		"irqs_off": starlark.Bool(ev.IRQOff), "vector": starlark.MakeInt(int(ev.Vector)), "text": starlark.String(ev.Name),
 	}
-	if aboutProbe(ev.Kind) {
-		out.Probe = ev.Name
-	}
+	out.Probe = probeOf(ev)
 	return out
+}
+
+// probeOf is the probe that an event of the trace is about, or the probe event
+// that printed it.
+func probeOf(ev *kernel.Event) string {
+	switch {
+	case aboutProbe(ev.Kind):
+		return ev.Name
+	case ev.Kind == kernel.EvEvent:
+		name, _, _ := strings.Cut(ev.Name, ":")
+		return name
+	}
+	return ""
 }
 
 // aboutProbe says whether an event's name is a probe's.
 func aboutProbe(k kernel.EventKind) bool {
 	switch k {
-	case kernel.EvHit, kernel.EvPre, kernel.EvPost, kernel.EvMiss, kernel.EvFault, kernel.EvReturn:
+	case kernel.EvHit, kernel.EvPre, kernel.EvPost, kernel.EvMiss, kernel.EvFault, kernel.EvReturn, kernel.EvLongjmp:
 		return true
 	}
 	return false

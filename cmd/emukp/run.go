@@ -34,6 +34,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "trace", Usage: "write the trace to `FILE`, - for standard output"},
 			&cli.StringFlag{Name: "trace-format", Value: "ftrace", Usage: "`FORMAT` of the trace: ftrace, json or perfetto"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print the probes' figures and the log"},
+			&cli.BoolFlag{Name: "list-probes", Usage: "print the probes that are registered at the end, as debugfs kprobes/list does"},
 			&cli.StringFlag{Name: "arch", Usage: "run on `ARCH` only: x86_64 or i386"},
 			&cli.StringFlag{Name: "record", Usage: "write the schedule of the one scenario to `FILE`"},
 			&cli.StringFlag{Name: "replay", Usage: "follow the schedule in `FILE`"},
@@ -146,7 +147,8 @@ func checkJobs(c *cli.Command, jobs []job) error {
 }
 
 func runOptions(ctx context.Context, c *cli.Command) scenarios.Options {
-	return scenarios.Options{Context: ctx, Builder: newBuilder(c), Trace: c.String("trace") != "", Record: c.String("record") != ""}
+	return scenarios.Options{Context: ctx, Builder: newBuilder(c), Trace: c.String("trace") != "", Record: c.String("record") != "",
+		ListProbes: c.Bool("list-probes")}
 }
 
 // useColor: NO_COLOR is https://no-color.org.

@@ -56,8 +56,8 @@ type Guest struct {
 // A GuestModule is a module loaded by a step `insmod: NAME`.
 type GuestModule struct {
 	Pos
-	Name string
-	File string
+	Name  string
+	Files []*Text // paths from the scenario's folder
 }
 
 // A Loc is a place in the guest: symbol, symbol+offset, or an address when
@@ -89,6 +89,7 @@ type Probe struct {
 	Kind Kind
 	At   Loc   // for every kind but KindEvent
 	Def  *Text // for KindEvent: the kprobe_events line
+	def  *node // and where it stands
 
 	Pre, Post, Fault *Handler // nil when not given
 	Entry, Handler   *Handler
@@ -219,8 +220,14 @@ type (
 	// Module is `insmod | rmmod: NAME`.
 	Module struct {
 		Pos
-		Verb string
-		Name string
+		Verb   string
+		Name   string
+		Params string // "count=3 name=x"
+	}
+	// KprobesEnabled is `kprobes_enabled: true|false`.
+	KprobesEnabled struct {
+		Pos
+		On bool
 	}
 	// Kill is `kill: TASK`.
 	Kill struct {
@@ -258,8 +265,11 @@ func (*Parallel) op() {}
 func (*Map) op()      {}
 func (*Module) op()   {}
 func (*Kill) op()     {}
-func (*Patch) op()    {}
-func (*Check) op()    {}
+
+func (*KprobesEnabled) op() {}
+
+func (*Patch) op() {}
+func (*Check) op() {}
 
 // An Assign is one pair of `set:`; exactly one of Reg, Var and Data is given.
 type Assign struct {

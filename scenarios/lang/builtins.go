@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"go.starlark.net/starlark"
 )
@@ -18,7 +19,7 @@ func (g *globals) predeclare() {
 	d["regs"] = &attrs{"regs", "", g.handlerReg, regNames}
 	d["args"] = argList{g}
 	d["cpus"] = cpuList{g}
-	for _, name := range words("trace log instructions cpu task retval") {
+	for _, name := range slices.Concat(viewNames, words("trace log instructions cpu task retval")) {
 		d[name] = starlark.None // set by refresh
 	}
 	for name, n := range errnos {

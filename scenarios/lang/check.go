@@ -12,11 +12,12 @@ import (
 var regNames = words("ax bx cx dx si di bp sp ip flags cs ss orig_ax r8 r9 r10 r11 r12 r13 r14 r15")
 
 // figureNames are the figures every probe has.
-var figureNames = words("hits nmissed maxactive registered enabled gone boosted emulated optimized")
+var figureNames = words("hits nmissed faulted maxactive registered enabled gone boosted emulated optimized")
 
 // Names that expressions may use, besides probes and errno names.
 var (
-	topNames     = words("vars sym u8 u16 u32 u64 s8 s16 s32 s64 str hex cpus events trace log instructions")
+	viewNames    = words("probes_list blacklist kprobes_enabled modules kprobe_events kprobe_profile error_log ftrace")
+	topNames     = slices.Concat(viewNames, words("vars sym u8 u16 u32 u64 s8 s16 s32 s64 str hex cpus events trace log instructions"))
 	handlerNames = words("regs arg args cpu task retval private")
 	// The pure part of Starlark's own names.
 	pureNames = words("None True False abs any all bool chr dict enumerate float int len list max min ord range repr reversed sorted tuple type zip")

@@ -24,6 +24,8 @@ type World interface {
 	TraceWhole() error // why Events and TraceText can't be relied on
 	Log() []string
 	Instructions() uint64
+	// View is one of viewNames: what the kernel shows in a file of its own.
+	View(name string) starlark.Value
 	NumCPU() int
 	CPURegs(cpu int) Registers
 }
@@ -158,6 +160,10 @@ func (g *globals) refresh(e *Expr) error {
 				return errors.New("'retval' is there at a function's return only")
 			}
 			g.names[name] = starlark.MakeUint64(v)
+		default:
+			if slices.Contains(viewNames, name) {
+				g.names[name] = g.world.View(name)
+			}
 		}
 	}
 	return nil

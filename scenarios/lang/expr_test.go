@@ -52,12 +52,13 @@ func (w *fakeWorld) Events(kind string) []Event {
 	}
 	return out
 }
-func (w *fakeWorld) TraceWhole() error       { return nil }
-func (w *fakeWorld) TraceText() string       { return w.trace }
-func (w *fakeWorld) Log() []string           { return []string{"one", "two"} }
-func (w *fakeWorld) Instructions() uint64    { return 12345 }
-func (w *fakeWorld) NumCPU() int             { return 2 }
-func (w *fakeWorld) CPURegs(c int) Registers { return fakeRegs{"ax": uint64(c) + 40} }
+func (w *fakeWorld) TraceWhole() error               { return nil }
+func (w *fakeWorld) TraceText() string               { return w.trace }
+func (w *fakeWorld) Log() []string                   { return []string{"one", "two"} }
+func (w *fakeWorld) Instructions() uint64            { return 12345 }
+func (w *fakeWorld) NumCPU() int                     { return 2 }
+func (w *fakeWorld) View(name string) starlark.Value { return starlark.String(name + "!") }
+func (w *fakeWorld) CPURegs(c int) Registers         { return fakeRegs{"ax": uint64(c) + 40} }
 
 type fakeRegs map[string]uint64
 

@@ -175,8 +175,17 @@ func (p *parser) modules(n *node) {
 		return
 	}
 	for _, kv := range p.uniquePairs(n) {
-		m := &GuestModule{Pos: kv.key.pos, Name: p.word(kv.key, "a module's name")}
-		m.File = p.word(kv.val, "the module's file")
+		m := &GuestModule{Pos: kv.key.pos, Name: p.ident(kv.key, "a module's name")}
+		if kv.val.kind == seqNode {
+			for _, item := range p.list(kv.val, "a list of files") {
+				m.Files = append(m.Files, p.text(item, "a file's path"))
+			}
+		} else {
+			m.Files = []*Text{p.text(kv.val, "the module's file, or a list of files")}
+		}
+		if len(m.Files) == 0 {
+			p.fail(kv.val.pos, "", "module %q has no files", m.Name)
+		}
 		p.sc.Guest.Modules = append(p.sc.Guest.Modules, m)
 	}
 }

@@ -184,11 +184,12 @@ func (p *parser) op(f fields, key string, c opCtx) Op {
 	case "if":
 		return p.ifOp(f, at, c.scope)
 	}
-	return p.stepOp(n, key, at, c)
+	return p.stepOp(f, key, at, c)
 }
 
 // stepOp reads the keys that only steps have.
-func (p *parser) stepOp(n *node, key string, at Pos, c opCtx) Op {
+func (p *parser) stepOp(f fields, key string, at Pos, c opCtx) Op {
+	n := f.get(key)
 	switch key {
 	case "parallel":
 		if c.lane {
@@ -200,7 +201,13 @@ func (p *parser) stepOp(n *node, key string, at Pos, c opCtx) Op {
 		return p.mapOp(n, key, c.scope)
 	case "insmod", "rmmod":
 		p.insmod = append(p.insmod, n)
-		return &Module{Pos: at, Verb: key, Name: p.word(n, "a module's name")}
+		m := &Module{Pos: at, Verb: key, Name: p.word(n, "a module's name")}
+		if n := f.get("params"); n != nil {
+			m.Params = p.word(n, "a module's parameters: NAME=VALUE ...")
+		}
+		return m
+	case "kprobes_enabled":
+		return &KprobesEnabled{Pos: at, On: p.boolean(n)}
 	case "kill":
 		return &Kill{Pos: at, Task: p.word(n, "a task's name")}
 	case "patch":

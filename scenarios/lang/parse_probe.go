@@ -84,7 +84,7 @@ func (p *parser) probeKind(f fields, pr *Probe) {
 		}
 		pr.Kind = row.kind
 		if row.kind == KindEvent {
-			pr.Def = p.eventDef(n)
+			pr.Def, pr.def = p.eventDef(n), n
 		} else {
 			pr.At = p.loc(n)
 		}
@@ -98,11 +98,18 @@ var eventSyntax = regexp.MustCompile(`^([pr][0-9]*(:\S*)?\s+\S+|-:\S+)`)
 
 func (p *parser) eventDef(n *node) *Text {
 	t := p.text(n, "a kprobe_events line")
+	if strings.Contains(strings.TrimRight(t.Value, "\n"), "\n") {
+		p.fail(n.pos, "each probe is an event of its own", "expected one line of kprobe_events, got several")
+		return t
+	}
 	if t.Value != "" && !eventSyntax.MatchString(strings.ReplaceAll(t.Value, ",", " ")) {
 		p.expected(n, "as in tracefs kprobe_events", "p:NAME LOC FETCHARGS, r:NAME LOC FETCHARGS or -:NAME")
 	}
 	return t
 }
+
+// DefPos is the place in the file of byte off of an event's line.
+func (pr *Probe) DefPos(off int) Pos { return pr.def.at(off) }
 
 func (p *parser) handlers(f fields, pr *Probe) {
 	slots := []struct {
@@ -115,7 +122,7 @@ func (p *parser) handlers(f fields, pr *Probe) {
 			continue
 		}
 		if pr.Kind != "" && !slices.Contains(pr.Kind.handlers(), s.key) {
-			p.fail(f.keyPos(s.key), "", "%s probe has no '%s' handler; it has %s", article(pr.Kind), s.key, pr.Kind.handlerList())
+			p.fail(f.keyPos(s.key), "", "%s probe has no '%s' handler; it has %s", pr.Kind.Article(), s.key, pr.Kind.handlerList())
 			continue
 		}
 		scope := inHandler
@@ -126,7 +133,8 @@ func (p *parser) handlers(f fields, pr *Probe) {
 	}
 }
 
-func article(k Kind) string {
+// Article is the kind with its article: "a kprobe".
+func (k Kind) Article() string {
 	if k == KindEvent {
 		return "an event"
 	}

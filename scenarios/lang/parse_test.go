@@ -212,7 +212,7 @@ run:
 `)
 	require.Equal(t, []string{"x86_64", "i386"}, sc.Archs)
 	require.Equal(t, "entry.S", sc.Guest.Files[1].Value)
-	require.Equal(t, "hello.c", sc.Guest.Modules[0].File)
+	require.Equal(t, "hello.c", sc.Guest.Modules[0].Files[0].Value)
 	require.Equal(t, "int main(void) { return 0; }", sc.Guest.User.C.Value)
 
 	first := sc.Run[0]

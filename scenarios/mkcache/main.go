@@ -25,7 +25,7 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
-	old, err := filepath.Glob(filepath.Join(dir, "*.elf"))
+	old, err := filepath.Glob(filepath.Join(dir, "*.*")) // buildinfo has no dot
 	if err != nil {
 		return err
 	}

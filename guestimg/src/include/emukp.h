@@ -6,6 +6,7 @@
 #ifndef _EMUKP_H
 #define _EMUKP_H
 
+#include <generated/autoconf.h>
 #include <asm/asm.h>
 #include <asm/segment.h>
 #include <asm/ptrace.h>
@@ -49,6 +50,16 @@ typedef struct { volatile int counter; } atomic_t;
 #define TASK_UNINTERRUPTIBLE	2
 #define TASK_DEAD		0x80
 
+/* Task flags. */
+#define PF_IDLE		0x00000002
+#define PF_EXITING	0x00000004
+#define PF_KTHREAD	0x00200000
+
+/* Tasks that stand for processes share one; the CPUs' idle tasks have none. */
+struct mm_struct {
+	atomic_t mm_users, mm_count;
+};
+
 struct task_struct {
 	int pid;
 	char comm[TASK_COMM_LEN];
@@ -67,6 +78,12 @@ struct task_struct {
 	unsigned long cr2, trap_nr, error_code;
 	unsigned long nr_switches;
 	void *wchan;			/* what it sleeps on */
+	int tgid;			/* = pid: a process has one thread */
+	int gone;			/* dead, and off its stack for good */
+	u64 wake_at;			/* when sleep_until ends; 0: not in it */
+	unsigned int flags;		/* PF_* */
+	struct mm_struct *mm, *active_mm;
+	struct task_struct *real_parent, *parent, *group_leader;
 };
 
 /* What a task of the harness is to do; argument of task_call. */
@@ -87,10 +104,10 @@ struct rq {
 #include <asm/processor.h>
 
 #define current			get_current()
-#define smp_processor_id()	this_cpu_read(cpu)
-#define preempt_count()		this_cpu_read(preempt_count)
-#define preempt_disable()	do { this_cpu_inc(preempt_count); barrier(); } while (0)
-#define preempt_enable()	do { barrier(); this_cpu_dec(preempt_count); } while (0)
+#define smp_processor_id()	cpu_field_read(cpu)
+#define preempt_count()		cpu_field_read(preempt_count)
+#define preempt_disable()	do { cpu_field_inc(preempt_count); barrier(); } while (0)
+#define preempt_enable()	do { barrier(); cpu_field_dec(preempt_count); } while (0)
 
 /* BUG() is ud2, as on every x86 kernel. */
 #define BUG()		do { asm volatile("ud2"); unreachable(); } while (0)
@@ -99,6 +116,7 @@ struct rq {
 extern struct cpu_data cpu_data[NR_CPUS];
 extern struct task_struct init_tasks[NR_CPUS];
 extern struct task_struct *task_list;
+extern struct mm_struct init_mm;
 extern spinlock_t tasklist_lock;
 
 /* kernel/traps.c */
@@ -172,6 +190,11 @@ int alloc_pid(void);
 void do_exit(long code) __noreturn;
 long do_fork(unsigned long clone_flags, unsigned long stack_start,
 	     unsigned long stack_size, int *parent_tidptr, int *child_tidptr);
+long _do_fork(unsigned long clone_flags, unsigned long stack_start,
+	      unsigned long stack_size, int *parent_tidptr, int *child_tidptr,
+	      unsigned long tls);
+struct kernel_clone_args;
+int kernel_clone(struct kernel_clone_args *args);
 struct task_struct *copy_process(unsigned long clone_flags,
 				 unsigned long stack_start,
 				 unsigned long stack_size);
@@ -183,6 +206,12 @@ static inline void set_current_state(int state)
 {
 	WRITE_ONCE(current->state, state);
 }
+
+/* kernel/timer.c */
+extern atomic_t nr_sleepers;
+void sleep_until(u64 ns);
+void wake_sleepers(void);
+int time_is_waited_for(void);
 
 /* kernel/task.c */
 long task_call(void *arg);
@@ -276,18 +305,46 @@ long strnlen_user(const char __user *s, long count);
 int get_user(long *val, const long __user *p);
 int put_user(long val, long __user *p);
 long copy_from_kernel_nofault(void *dst, const void *src, size_t n);
+long copy_to_kernel_nofault(void *dst, const void *src, size_t n);
+long strncpy_from_kernel_nofault(char *dst, const void *src, long count);
 
 /* fs/read_write.c, fs/exec.c */
 struct file;
+struct inode {
+	unsigned long i_ino;
+	unsigned short i_mode;
+	loff_t i_size;
+};
+struct qstr {
+	u32 len;
+	const unsigned char *name;
+};
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+};
+struct path {
+	struct dentry *dentry;
+};
 struct file_operations {
+	struct module *owner;
+	loff_t (*llseek)(struct file *f, loff_t off, int whence);
 	ssize_t (*read)(struct file *f, char *buf, size_t n, loff_t *pos);
 	ssize_t (*write)(struct file *f, const char *buf, size_t n, loff_t *pos);
+	long (*unlocked_ioctl)(struct file *f, unsigned int cmd, unsigned long arg);
+	int (*open)(struct inode *inode, struct file *f);
+	int (*flush)(struct file *f, void *id);
+	int (*release)(struct inode *inode, struct file *f);
 };
 struct file {
+	struct path f_path;
+	struct inode *f_inode;
 	const struct file_operations *f_op;
+	unsigned int f_flags, f_mode;
 	loff_t f_pos;
+	void *private_data;
 	char *data;
-	size_t size;
 };
 struct file *fget(unsigned int fd);
 long sys_read(unsigned int fd, char *buf, size_t count);
@@ -306,6 +363,9 @@ void sort_long(long *a, long n);
 void insertion_sort(long *a, long n);
 void sort(void *base, size_t num, size_t size,
 	  int (*cmp)(const void *, const void *));
+void sort_with_swap(void *base, size_t num, size_t size,
+		    int (*cmp)(const void *, const void *),
+		    void (*swap_func)(void *, void *, int));
 long bsearch_long(const long *a, long n, long key);
 int cmp_long(const void *a, const void *b);
 
@@ -348,7 +408,7 @@ void start_kernel(void);
 void start_secondary(void);
 void sched_init(long cpu, unsigned long stack_top);
 
-#include <asm/uaccess.h>
+#include <asm/usercopy.h>
 
 #endif /* __ASSEMBLER__ */
 #endif

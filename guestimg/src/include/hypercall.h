@@ -22,6 +22,7 @@
 #define HC_SPRINT_SYMBOL 19	/* buf, address, SYM_*: name as sprint_symbol -> length */
 #define HC_LOOKUP_NAME	20	/* name -> address, 0: no such symbol */
 #define HC_DUMP_STACK	21	/* regs, 0: the caller's */
+#define HC_SYNCHRONIZE	22	/* wait until no CPU is in a handler that it is in now */
 /* 32 to 47 are fault recovery's (traps), 48 and up the code changers'. */
 
 /* What HC_KPROBES does; add KP_JPROBE or KP_KRETPROBE for the other kinds. */

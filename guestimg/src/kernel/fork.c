@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Birth and death of kernel threads, and a do_fork to probe. */
 #include <emukp.h>
+#include <linux/sched.h>
 
 /* What __switch_to_asm pops, and where it then returns to. */
 struct inactive_task_frame {
@@ -12,6 +13,10 @@ void ret_from_fork(void);
 
 static atomic_t last_pid = ATOMIC_INIT(0);
 DEFINE_SPINLOCK(tasklist_lock);
+struct mm_struct init_mm = {
+	.mm_users = ATOMIC_INIT(2),
+	.mm_count = ATOMIC_INIT(1),
+};
 
 int __probed alloc_pid(void)
 {
@@ -39,6 +44,12 @@ struct task_struct *__probed kthread_create(long (*fn)(void *), void *arg,
 	p = (void *)((stack_top - sizeof(*p)) & ~15UL);
 	memset(p, 0, sizeof(*p));
 	p->pid = alloc_pid();
+	p->tgid = p->pid;
+	p->mm = &init_mm;
+	p->active_mm = &init_mm;
+	p->real_parent = current;
+	p->parent = current;
+	p->group_leader = p;
 	set_task_comm(p, name);
 	p->stack = (unsigned long)p;
 	p->cr3 = init_tasks[0].cr3;
@@ -56,7 +67,7 @@ struct task_struct *__probed kthread_create(long (*fn)(void *), void *arg,
 	frame->ret_addr = (unsigned long)ret_from_fork;
 	p->sp = (unsigned long)frame;
 
-	flags = spin_lock_irqsave(&tasklist_lock);
+	spin_lock_irqsave(&tasklist_lock, flags);
 	p->next = task_list;
 	task_list = p;
 	spin_unlock_irqrestore(&tasklist_lock, flags);
@@ -76,8 +87,9 @@ struct task_struct *__probed kthread_run(long (*fn)(void *), void *arg,
 void __probed forget_task(struct task_struct *p)
 {
 	struct task_struct **link;
-	unsigned long flags = spin_lock_irqsave(&tasklist_lock);
+	unsigned long flags;
 
+	spin_lock_irqsave(&tasklist_lock, flags);
 	for (link = &task_list; *link; link = &(*link)->next) {
 		if (*link == p) {
 			*link = p->next;
@@ -117,20 +129,46 @@ void __probed wake_up_new_task(struct task_struct *p)
 	p->nr_switches++;
 }
 
+int __probed kernel_clone(struct kernel_clone_args *args)
+{
+	struct task_struct *p = copy_process(args->flags, args->stack,
+					     args->stack_size);
+	int pid;
+
+	if (IS_ERR(p))
+		return (int)PTR_ERR(p);
+	pid = alloc_pid();
+	wake_up_new_task(p);
+	if (args->parent_tid)
+		*args->parent_tid = pid;
+	if (args->child_tid)
+		*args->child_tid = pid;
+	return pid;
+}
+
+long __probed _do_fork(unsigned long clone_flags, unsigned long stack_start,
+		       unsigned long stack_size, int *parent_tidptr,
+		       int *child_tidptr, unsigned long tls)
+{
+	struct kernel_clone_args args = {
+		.flags = clone_flags,
+		.parent_tid = parent_tidptr,
+		.child_tid = child_tidptr,
+		.exit_signal = (int)(clone_flags & CSIGNAL),
+		.stack = stack_start,
+		.stack_size = stack_size,
+		.tls = tls,
+	};
+
+	return kernel_clone(&args);
+}
+
+/* The names follow the years: do_fork to 4.1, _do_fork to 5.9, kernel_clone
+ * from 5.10 on. */
 long __probed do_fork(unsigned long clone_flags, unsigned long stack_start,
 		      unsigned long stack_size, int *parent_tidptr,
 		      int *child_tidptr)
 {
-	struct task_struct *p = copy_process(clone_flags, stack_start, stack_size);
-	long pid;
-
-	if (IS_ERR(p))
-		return PTR_ERR(p);
-	pid = alloc_pid();
-	wake_up_new_task(p);
-	if (parent_tidptr)
-		*parent_tidptr = (int)pid;
-	if (child_tidptr)
-		*child_tidptr = (int)pid;
-	return pid;
+	return _do_fork(clone_flags, stack_start, stack_size, parent_tidptr,
+			child_tidptr, 0);
 }

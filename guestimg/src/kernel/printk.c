@@ -2,7 +2,7 @@
 /* printk and panic: text goes to the harness, a chunk for each call. */
 #include <emukp.h>
 
-#define LOG_LINE_MAX	256
+#define LOG_LINE_MAX	(1024 - 32)
 
 int __probed vprintk(const char *fmt, va_list args)
 {

@@ -20,6 +20,11 @@ void sched_init(long cpu, unsigned long stack_top)
 	idle->stack = stack_top;
 	idle->cr3 = read_cr3();
 	idle->cpu = cpu;
+	idle->flags = PF_IDLE | PF_KTHREAD;
+	idle->active_mm = &init_mm;
+	idle->real_parent = idle;
+	idle->parent = idle;
+	idle->group_leader = idle;
 	INIT_LIST_HEAD(&idle->run_list);
 	INIT_LIST_HEAD(&rq->queue);
 	rq->curr = idle;
@@ -56,6 +61,7 @@ void __probed finish_task_switch(struct task_struct *prev)
 	if (READ_ONCE(prev->state) != TASK_DEAD)
 		return;
 	kprobe_flush_task(prev);
+	WRITE_ONCE(prev->gone, 1);
 	hypercall(HC_TASK_DEAD, (unsigned long)prev, 0, 0, 0);
 }
 
@@ -91,6 +97,8 @@ void __probed schedule(void)
 
 	if (unlikely(preempt_count()))
 		__schedule_bug(prev);
+	if (unlikely(nr_sleepers.counter))
+		wake_sleepers();
 	spin_lock(&rq->lock);
 	if (prev->state == TASK_RUNNING && prev != rq->idle)
 		enqueue_task(rq, prev);
@@ -146,6 +154,16 @@ void cpu_idle(void)
 
 	for (;;) {
 		local_irq_disable();
+		if (unlikely(nr_sleepers.counter)) {
+			wake_sleepers();
+			if (!READ_ONCE(rq->nr_running) && time_is_waited_for()) {
+				local_irq_enable();
+				for (int i = 0; i < 100; i++)
+					cpu_relax();
+				yield_cpu();
+				continue;
+			}
+		}
 		if (!READ_ONCE(rq->nr_running)) {
 			native_halt();
 			continue;

@@ -50,10 +50,12 @@ void __kprobes do_nmi(struct pt_regs *regs, long error_code)
 {
 	nmi_handler_t handler;
 
+	cpu_field_inc(nmi_count);
 	TRAP(regs, 2, error_code);
 	handler = READ_ONCE(nmi_handler);
 	if (handler)
 		handler(regs);
+	cpu_field_dec(nmi_count);
 }
 
 /* CR2 is read first: a nested fault (copy_from_user in a handler) changes it. */
@@ -70,8 +72,10 @@ void __kprobes do_page_fault(struct pt_regs *regs, long error_code)
 
 void __probed do_IRQ(struct pt_regs *regs, long vector)
 {
-	this_cpu_inc(irq_count);
+	cpu_field_inc(irq_count);
+	cpu_field_inc(hardirq_count);
 	TRAP(regs, (unsigned long)vector, 0);
+	cpu_field_dec(hardirq_count);
 }
 
 /* The number is in orig_ax; ax is preset as entry_SYSCALL_64 does. */

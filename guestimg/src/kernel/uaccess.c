@@ -107,3 +107,25 @@ long __probed copy_from_kernel_nofault(void *dst, const void *src, size_t n)
 {
 	return __copy_user(dst, src, n) ? -EFAULT : 0;
 }
+
+long __probed copy_to_kernel_nofault(void *dst, const void *src, size_t n)
+{
+	return __copy_user(dst, src, n) ? -EFAULT : 0;
+}
+
+/* Length with NUL, count if there is none in count bytes, or -EFAULT; what is
+ * there ends in NUL in any case (mm/maccess.c strncpy_from_unsafe). */
+long __probed strncpy_from_kernel_nofault(char *dst, const void *src, long count)
+{
+	for (long i = 0; i < count; i++) {
+		if (__copy_user(dst + i, (const char *)src + i, 1)) {
+			dst[i] = 0;
+			return -EFAULT;
+		}
+		if (!dst[i])
+			return i + 1;
+	}
+	if (count > 0)
+		dst[count - 1] = 0;
+	return max(count, 0L);
+}

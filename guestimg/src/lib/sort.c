@@ -51,31 +51,61 @@ static void swap_bytes(char *a, char *b, size_t n)
 		swap(*a, *b);
 }
 
-static void sift_down(char *base, size_t root, size_t num, size_t size,
-		      int (*cmp)(const void *, const void *))
+struct sorting {
+	char *base;
+	size_t size;
+	int (*cmp)(const void *, const void *);
+	void (*swap_func)(void *, void *, int);	/* NULL: byte by byte */
+};
+
+static void swap_elements(const struct sorting *s, size_t i, size_t j)
+{
+	char *a = s->base + i * s->size, *b = s->base + j * s->size;
+
+	if (s->swap_func)
+		s->swap_func(a, b, (int)s->size);
+	else
+		swap_bytes(a, b, s->size);
+}
+
+static int compare(const struct sorting *s, size_t i, size_t j)
+{
+	return s->cmp(s->base + i * s->size, s->base + j * s->size);
+}
+
+static void sift_down(const struct sorting *s, size_t root, size_t num)
 {
 	size_t child;
 
 	while ((child = 2 * root + 1) < num) {
-		if (child + 1 < num &&
-		    cmp(base + child * size, base + (child + 1) * size) < 0)
+		if (child + 1 < num && compare(s, child, child + 1) < 0)
 			child++;
-		if (cmp(base + root * size, base + child * size) >= 0)
+		if (compare(s, root, child) >= 0)
 			return;
-		swap_bytes(base + root * size, base + child * size, size);
+		swap_elements(s, root, child);
 		root = child;
+	}
+}
+
+/* The kernel's sort(), which may be told how to swap. */
+void __probed sort_with_swap(void *base, size_t num, size_t size,
+			     int (*cmp)(const void *, const void *),
+			     void (*swap_func)(void *, void *, int))
+{
+	const struct sorting s = { base, size, cmp, swap_func };
+
+	for (size_t i = num / 2; i-- > 0; )
+		sift_down(&s, i, num);
+	while (num-- > 1) {
+		swap_elements(&s, 0, num);
+		sift_down(&s, 0, num);
 	}
 }
 
 void __probed sort(void *base, size_t num, size_t size,
 		   int (*cmp)(const void *, const void *))
 {
-	for (size_t i = num / 2; i-- > 0; )
-		sift_down(base, i, num, size, cmp);
-	while (num-- > 1) {
-		swap_bytes(base, (char *)base + num * size, size);
-		sift_down(base, 0, num, size, cmp);
-	}
+	sort_with_swap(base, num, size, cmp, NULL);
 }
 
 /* Index of key in the sorted array, or -1. */

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vsnprintf: flags - 0, width, precision of strings, h l ll z, and
- * d i u x X p s c %. %pS, %ps, %pF and %pB print the address in hex: names
- * are known to the harness only.
+ * vsnprintf with the flags and conversions of lib/vsprintf.c, v4.14: %p is
+ * the plain address in 16 digits (it is hashed since v4.15), %px the same;
+ * %pS %ps %pF %pf %pB are names, which the harness knows; %pV, %pd, %pD, %ph.
+ * No %n and no floating point.
  */
 #include <emukp.h>
+#include <linux/ctype.h>
+#include <linux/fs.h>
+#include <linux/kallsyms.h>
+#include <linux/printk.h>
 
 struct out {
 	char *buf;
@@ -12,8 +17,9 @@ struct out {
 };
 
 struct spec {
-	int width, precision;
-	bool left, zero, sign, upper;
+	int width, precision;		/* -1: none */
+	bool left, zero, plus, space, hash;
+	bool sign, upper;
 	unsigned int base;
 };
 
@@ -34,7 +40,8 @@ static void string(struct out *o, const char *s, const struct spec *f)
 {
 	int n;
 
-	if (!s)
+	/* What points into the first page is an error code or a field of NULL. */
+	if ((unsigned long)s < PAGE_SIZE)
 		s = "(null)";
 	n = (int)strnlen(s, f->precision < 0 ? ~0UL >> 1 : (size_t)f->precision);
 	if (!f->left)
@@ -48,46 +55,148 @@ static void string(struct out *o, const char *s, const struct spec *f)
 static void number(struct out *o, u64 v, const struct spec *f)
 {
 	const char *digits = f->upper ? "0123456789ABCDEF" : "0123456789abcdef";
-	char tmp[24];
-	bool neg = f->sign && (s64)v < 0;
-	int n = 0, width = f->width;
+	char tmp[24], sign = 0;
+	int n = 0, width = f->width, zeros;
+	bool prefix = f->hash && (f->base == 16 || (f->base == 8 && v));
 	u32 rem;
 
-	if (neg) {
-		v = -v;
-		width--;
+	if (f->sign) {
+		if ((s64)v < 0) {
+			sign = '-';
+			v = -v;
+		} else if (f->plus || f->space) {
+			sign = f->plus ? '+' : ' ';
+		}
 	}
 	do {
 		v = div_u64_rem(v, f->base, &rem);
 		tmp[n++] = digits[rem];
 	} while (v);
+	zeros = max(f->precision - n, 0);
+	width -= n + zeros + (sign != 0) + (prefix ? (f->base == 16 ? 2 : 1) : 0);
 	if (!f->left && !f->zero)
-		pad(o, width - n, ' ');
-	if (neg)
-		put(o, '-');
+		pad(o, width, ' ');
+	if (sign)
+		put(o, sign);
+	if (prefix) {
+		put(o, '0');
+		if (f->base == 16)
+			put(o, f->upper ? 'X' : 'x');
+	}
 	if (!f->left && f->zero)
-		pad(o, width - n, '0');
-	for (int i = n; i > 0; i--)
-		put(o, tmp[i - 1]);
+		pad(o, width, '0');
+	pad(o, zeros, '0');
+	while (n > 0)
+		put(o, tmp[--n]);
 	if (f->left)
-		pad(o, width - n, ' ');
+		pad(o, width, ' ');
+}
+
+static void character(struct out *o, char c, const struct spec *f)
+{
+	if (!f->left)
+		pad(o, f->width - 1, ' ');
+	put(o, c);
+	if (f->left)
+		pad(o, f->width - 1, ' ');
+}
+
+static noinline void symbol(struct out *o, unsigned long addr, long how,
+			    const struct spec *f)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	hypercall(HC_SPRINT_SYMBOL, (unsigned long)name, addr, (unsigned long)how, 0);
+	string(o, name, f);
+}
+
+/* %*ph: the bytes with what C, D or N put between them. */
+static void hex_string(struct out *o, const u8 *p, char separator,
+		       const struct spec *f)
+{
+	const struct spec byte = { .width = 2, .precision = -1, .zero = true, .base = 16 };
+	int n = clamp(f->width, 1, 64);
+
+	if (separator == 'C')
+		separator = ':';
+	else if (separator == 'D')
+		separator = '-';
+	else if (separator != 'N')
+		separator = ' ';
+	for (int i = 0; i < n; i++) {
+		if (i && separator != 'N')
+			put(o, separator);
+		number(o, p[i], &byte);
+	}
+}
+
+static void format(struct out *o, const char *fmt, va_list args);
+
+/* ext is the letter behind %p. */
+static void pointer(struct out *o, const char *ext, const void *p, struct spec *f)
+{
+	const struct va_format *vaf = p;
+	const struct dentry *d = p;
+	va_list again;
+
+	if (!p && *ext != 'K' && *ext != 'x') {
+		if (f->width < 0)
+			f->width = 2 * sizeof(void *);
+		string(o, "(null)", f);
+		return;
+	}
+	switch (*ext) {
+	case 'S':
+	case 'F':
+		symbol(o, (unsigned long)p, SYM_OFFSET, f);
+		return;
+	case 's':
+	case 'f':
+		symbol(o, (unsigned long)p, 0, f);
+		return;
+	case 'B':
+		symbol(o, (unsigned long)p, SYM_OFFSET | SYM_BACKTRACE, f);
+		return;
+	case 'h':
+		hex_string(o, p, ext[1], f);
+		return;
+	case 'V':
+		va_copy(again, *vaf->va);
+		format(o, vaf->fmt, again);
+		va_end(again);
+		return;
+	case 'D':
+		d = ((const struct file *)p)->f_path.dentry;
+		fallthrough;
+	case 'd':
+		string(o, (const char *)d->d_name.name, f);
+		return;
+	}
+	if (f->width < 0) {
+		f->width = 2 * sizeof(void *);
+		f->zero = true;
+	}
+	f->base = 16;
+	number(o, (unsigned long)p, f);
 }
 
 static const char *flags(const char *p, struct spec *f)
 {
 	for (;; p++) {
-		if (*p == '-')
-			f->left = true;
-		else if (*p == '0')
-			f->zero = true;
-		else if (*p != '#' && *p != '+' && *p != ' ')
-			return p;
+		switch (*p) {
+		case '-': f->left = true; break;
+		case '0': f->zero = true; break;
+		case '+': f->plus = true; break;
+		case ' ': f->space = true; break;
+		case '#': f->hash = true; break;
+		default: return p;
+		}
 	}
 }
 
 static const char *decimal(const char *p, int *v)
 {
-	for (*v = 0; *p >= '0' && *p <= '9'; p++)
+	for (*v = 0; isdigit(*p); p++)
 		*v = *v * 10 + (*p - '0');
 	return p;
 }
@@ -97,9 +206,9 @@ static const char *length(const char *p, int *bytes)
 {
 	*bytes = sizeof(int);
 	for (;; p++) {
-		if (*p == 'l')
-			*bytes = *bytes == sizeof(int) ? sizeof(long) : 8;
-		else if (*p == 'z' || *p == 't')
+		if (*p == 'l' || *p == 'L' || *p == 'q')
+			*bytes = *p == 'l' && *bytes == sizeof(int) ? sizeof(long) : 8;
+		else if (*p == 'z' || *p == 'Z' || *p == 't')
 			*bytes = sizeof(long);
 		else if (*p == 'h')
 			*bytes /= 2;
@@ -119,78 +228,113 @@ static u64 widen(u64 v, int bytes, bool sign)
 	return v;
 }
 
-int __probed vsnprintf(char *buf, size_t size, const char *fmt, va_list args)
+/* false: no conversion of integers. */
+static bool integer(char c, struct spec *f)
 {
-	struct out o = { buf, size, 0 };
+	switch (c) {
+	case 'd':
+	case 'i':
+		f->sign = true;
+		return true;
+	case 'X':
+		f->upper = true;
+		fallthrough;
+	case 'x':
+		f->base = 16;
+		return true;
+	case 'o':
+		f->base = 8;
+		return true;
+	case 'u':
+		return true;
+	}
+	return false;
+}
+
+static const char *width_and_precision(const char *p, struct spec *f, int star[2])
+{
+	if (*p == '*') {
+		f->width = star[0];
+		p++;
+		if (f->width < 0) {
+			f->left = true;
+			f->width = -f->width;
+		}
+	} else if (isdigit(*p)) {
+		p = decimal(p, &f->width);
+	}
+	if (*p == '.') {
+		p++;
+		if (*p == '*') {
+			f->precision = max(star[1], 0);
+			p++;
+		} else {
+			p = decimal(p, &f->precision);
+		}
+	}
+	return p;
+}
+
+static void format(struct out *o, const char *fmt, va_list args)
+{
 	const char *p;
 
 	for (p = fmt; *p; p++) {
-		struct spec f = { .precision = -1, .base = 10 };
-		int bytes;
+		struct spec f = { .width = -1, .precision = -1, .base = 10 };
+		int bytes, star[2] = { 0, 0 };
+		const char *q;
 		u64 v;
 
 		if (*p != '%') {
-			put(&o, *p);
+			put(o, *p);
 			continue;
 		}
 		p = flags(p + 1, &f);
-		if (*p == '*') {
-			f.width = va_arg(args, int);
-			p++;
-		} else {
-			p = decimal(p, &f.width);
+		q = p;
+		if (*q == '*') {
+			star[0] = va_arg(args, int);
+			q++;
 		}
-		if (*p == '.') {
-			if (p[1] == '*') {
-				f.precision = va_arg(args, int);
-				p += 2;
-			} else {
-				p = decimal(p + 1, &f.precision);
-			}
-		}
-		p = length(p, &bytes);
+		while (isdigit(*q))
+			q++;
+		if (q[0] == '.' && q[1] == '*')
+			star[1] = va_arg(args, int);
+		p = length(width_and_precision(p, &f, star), &bytes);
 		switch (*p) {
 		case 'c':
-			pad(&o, f.left ? 0 : f.width - 1, ' ');
-			put(&o, (char)va_arg(args, int));
-			pad(&o, f.left ? f.width - 1 : 0, ' ');
+			character(o, (char)va_arg(args, int), &f);
 			continue;
 		case 's':
-			string(&o, va_arg(args, const char *), &f);
+			string(o, va_arg(args, const char *), &f);
 			continue;
 		case 'p':
-			if (p[1] == 'S' || p[1] == 's' || p[1] == 'F' || p[1] == 'B')
+			pointer(o, p + 1, va_arg(args, void *), &f);
+			while (isalnum(p[1]))
 				p++;
-			f.base = 16;
-			f.zero = true;
-			f.width = 2 * sizeof(void *);
-			number(&o, (unsigned long)va_arg(args, void *), &f);
 			continue;
-		case 'd':
-		case 'i':
-			f.sign = true;
-			break;
-		case 'X':
-			f.upper = true;
-			fallthrough;
-		case 'x':
-			f.base = 16;
-			break;
-		case 'o':
-			f.base = 8;
-			break;
-		case 'u':
-			break;
 		case 0:
 			p--;
 			continue;
-		default:
-			put(&o, *p);
+		}
+		if (!integer(*p, &f)) {
+			put(o, *p);
 			continue;
 		}
 		v = bytes == 8 ? va_arg(args, u64) : va_arg(args, unsigned int);
-		number(&o, widen(v, bytes, f.sign), &f);
+		number(o, widen(v, bytes, f.sign), &f);
 	}
+}
+
+int __probed vsnprintf(char *buf, size_t size, const char *fmt, va_list args)
+{
+	struct out o = { buf, size, 0 };
+	va_list again;
+
+	if ((long)size < 0)
+		return 0;
+	va_copy(again, args);
+	format(&o, fmt, again);
+	va_end(again);
 	if (size)
 		buf[min(o.len, size - 1)] = 0;
 	return (int)o.len;
@@ -203,6 +347,43 @@ int __probed snprintf(char *buf, size_t size, const char *fmt, ...)
 
 	va_start(args, fmt);
 	n = vsnprintf(buf, size, fmt, args);
+	va_end(args);
+	return n;
+}
+
+/* As vsnprintf, but what is returned is what was written. */
+int __probed vscnprintf(char *buf, size_t size, const char *fmt, va_list args)
+{
+	int n = vsnprintf(buf, size, fmt, args);
+
+	if (n < (int)size)
+		return n;
+	return size ? (int)size - 1 : 0;
+}
+
+int __probed scnprintf(char *buf, size_t size, const char *fmt, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vscnprintf(buf, size, fmt, args);
+	va_end(args);
+	return n;
+}
+
+int __probed vsprintf(char *buf, const char *fmt, va_list args)
+{
+	return vsnprintf(buf, ~0U >> 1, fmt, args);
+}
+
+int __probed sprintf(char *buf, const char *fmt, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsprintf(buf, fmt, args);
 	va_end(args);
 	return n;
 }

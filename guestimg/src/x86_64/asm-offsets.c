@@ -2,12 +2,18 @@
 /* Layout facts as absolute symbols: for the assembly, which the linker then
  * patches, and for the harness, which reads them from the symbol table. */
 #include <emukp.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
 
 #define ABS(name, value) \
 	asm volatile(".globl " #name "\n.set " #name ", %c0" : : "i" (value))
 #define CPU(name, field) ABS(name, __builtin_offsetof(struct cpu_data, field))
 #define TASK(name, field) ABS(name, __builtin_offsetof(struct task_struct, field))
 
+#define FIELD(type, field) ABS(__off_##type##_##field, offsetof(struct type, field))
+#define SIZE(type) ABS(__size_##type, sizeof(struct type))
+
+_Static_assert(PERCPU_STRIDE == 4096 && NR_CPUS == 64, "image.lds");
 _Static_assert(offsetof(struct pt_regs, orig_ax) == PT_ORIG_AX, "PT_ORIG_AX");
 _Static_assert(offsetof(struct pt_regs, ip) == PT_IP, "PT_IP");
 _Static_assert(offsetof(struct pt_regs, cs) == PT_CS, "PT_CS");
@@ -54,4 +60,52 @@ void __section(".discard.text") asm_offsets(void)
 	ABS(__size_task_struct, sizeof(struct task_struct));
 	ABS(__size_task_call, sizeof(struct task_call));
 	ABS(__size_pt_regs, sizeof(struct pt_regs));
+	CPU(__off_cpu_hardirq_count, hardirq_count);
+	CPU(__off_cpu_nmi_count, nmi_count);
+	TASK(__off_task_mm, mm);
+	ABS(__percpu_stride, PERCPU_STRIDE);
+}
+
+/* The structures of modules, which the harness reads and writes. */
+void __section(".discard.text") kprobes_offsets(void)
+{
+	FIELD(kprobe, nmissed);
+	FIELD(kprobe, addr);
+	FIELD(kprobe, symbol_name);
+	FIELD(kprobe, offset);
+	FIELD(kprobe, pre_handler);
+	FIELD(kprobe, post_handler);
+	FIELD(kprobe, fault_handler);
+	FIELD(kprobe, break_handler);
+	FIELD(kprobe, opcode);
+	FIELD(kprobe, ainsn);
+	FIELD(kprobe, flags);
+	SIZE(kprobe);
+
+	FIELD(jprobe, kp);
+	FIELD(jprobe, entry);
+	SIZE(jprobe);
+
+	FIELD(kretprobe, kp);
+	FIELD(kretprobe, handler);
+	FIELD(kretprobe, entry_handler);
+	FIELD(kretprobe, maxactive);
+	FIELD(kretprobe, nmissed);
+	FIELD(kretprobe, data_size);
+	SIZE(kretprobe);
+
+	FIELD(kretprobe_instance, rp);
+	FIELD(kretprobe_instance, ret_addr);
+	FIELD(kretprobe_instance, task);
+	FIELD(kretprobe_instance, data);
+	SIZE(kretprobe_instance);
+
+	FIELD(module, state);
+	FIELD(module, name);
+	FIELD(module, init);
+	FIELD(module, exit);
+	FIELD(module, refcnt);
+	SIZE(module);
+	FIELD(kernel_param, name);
+	SIZE(kernel_param);
 }

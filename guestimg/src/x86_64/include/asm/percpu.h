@@ -27,6 +27,7 @@ struct cpu_data {
 	unsigned long counter;
 	unsigned long irq_count;
 	unsigned long jprobe_saved_sp;	/* for jprobe_return */
+	unsigned long hardirq_count, nmi_count;	/* handlers that it is in */
 	struct rq rq;
 	u64 gdt[GDT_ENTRIES] __aligned(16);
 	struct tss_struct tss __aligned(16);
@@ -34,30 +35,37 @@ struct cpu_data {
 
 #define __percpu_off(field) __builtin_offsetof(struct cpu_data, field)
 
-#define this_cpu_read(field) ({						\
+#define cpu_field_read(field) ({						\
 	__typeof__(((struct cpu_data *)0)->field) v__;			\
-	_Static_assert(sizeof(v__) == 8, "this_cpu_read: word only");	\
+	_Static_assert(sizeof(v__) == 8, "cpu_field_read: word only");	\
 	asm volatile("movq %%gs:%c1, %0"				\
 		     : "=r" (v__) : "i" (__percpu_off(field)));		\
 	v__; })
 
-#define this_cpu_write(field, val) do {					\
+#define cpu_field_write(field, val) do {					\
 	__typeof__(((struct cpu_data *)0)->field) v__ = (val);		\
-	_Static_assert(sizeof(v__) == 8, "this_cpu_write: word only");	\
+	_Static_assert(sizeof(v__) == 8, "cpu_field_write: word only");	\
 	asm volatile("movq %0, %%gs:%c1"				\
 		     : : "r" (v__), "i" (__percpu_off(field)) : "memory"); \
 	} while (0)
 
-#define this_cpu_add(field, val)					\
+#define cpu_field_add(field, val)					\
 	asm volatile("addq %0, %%gs:%c1"				\
 		     : : "re" ((long)(val)), "i" (__percpu_off(field))	\
 		     : "memory", "cc")
-#define this_cpu_inc(field)						\
+#define cpu_field_inc(field)						\
 	asm volatile("incq %%gs:%c0"					\
 		     : : "i" (__percpu_off(field)) : "memory", "cc")
-#define this_cpu_dec(field)						\
+#define cpu_field_dec(field)						\
 	asm volatile("decq %%gs:%c0"					\
 		     : : "i" (__percpu_off(field)) : "memory", "cc")
+
+/* Short names, which linux/percpu.h takes for per-CPU variables. */
+#define this_cpu_read(field)		cpu_field_read(field)
+#define this_cpu_write(field, val)	cpu_field_write(field, val)
+#define this_cpu_add(field, val)	cpu_field_add(field, val)
+#define this_cpu_inc(field)		cpu_field_inc(field)
+#define this_cpu_dec(field)		cpu_field_dec(field)
 
 /* Not volatile: a function keeps its task even when its CPU changes. */
 static __always_inline struct task_struct *get_current(void)

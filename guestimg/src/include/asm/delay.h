@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _ASM_DELAY_H
+#define _ASM_DELAY_H
+#include <linux/delay.h>
+#endif

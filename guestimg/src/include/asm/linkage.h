@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _ASM_LINKAGE_H
+#define _ASM_LINKAGE_H
+#include <linux/linkage.h>
+#endif
