@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"emukp/insnverify"
 	"emukp/kernel"
 	"emukp/kprobes"
 	"emukp/kprobes/insn"
@@ -36,10 +37,11 @@ var generated = map[string]func() string{
 	"keys":         keysTables,
 	"figures":      func() string { return "`" + strings.Join(lang.Figures(), "` `") + "`\n" },
 	"defaults":     defaultsTable,
+	"features":     featuresTable,
+	"ways":         waysTable,
 	"event_errors": eventErrorsTable,
 	"event_limits": eventLimitsTable,
 	"regs":         func() string { return "`" + strings.Join(lang.RegNames(), "` `") + "`\n" },
-	"features":     featuresTable,
 	"extypes":      exTypesTable,
 	"statuses":     statusTable,
 	"faultfigures": func() string { return "`" + strings.Join(lang.FaultFigures(), "` `") + "`\n" },
@@ -230,6 +232,19 @@ func keysTables() string {
 	}
 	flush()
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// waysTable are the ways in which verify runs probed instructions.
+func waysTable() string {
+	rows := [][]string{{"way", "how a probed instruction is run"}}
+	for _, w := range insnverify.Ways() {
+		what := w.What
+		if w.RIPRel {
+			what += " (for such operands only)"
+		}
+		rows = append(rows, []string{"`" + w.Name + "`", what})
+	}
+	return table(rows...)
 }
 
 func documents(t *testing.T) []string {

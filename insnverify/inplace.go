@@ -74,7 +74,7 @@ func (w *world) inPlace(st *state, images *[fills]memory, out *outcome) (reason 
 	case emu.ExitBudget:
 		return "does not end by itself", nil
 	case emu.ExitSyscall:
-		return "enters the kernel: there is no user below this one", nil
+		return entersKernel, nil
 	case emu.ExitUnsupported:
 		return "the machine refuses it", nil
 	case emu.ExitFailed:
@@ -121,12 +121,14 @@ func (w *world) softInterrupt(x *emu.Exit, out *outcome) (reason string, err err
 	return "", err
 }
 
-// unfit says why no trap could be taken after the instruction: what the trap handlers stand on is gone, so that the
-// instruction can't be probed on any kernel.
+// unfit says why the outcome does not count: the engine has run something else, or no trap could be taken after the
+// instruction, since what the trap handlers stand on is gone, so that it can't be probed on any kernel.
 func (w *world) unfit(out *outcome) string {
 	was, now := w.startSystem, out.system
 	now.DS, now.ES, now.FS, now.FSBase = was.DS, was.ES, was.FS, was.FSBase
 	switch {
+	case w.inside(out):
+		return "is an instruction of another length for the engine"
 	case now.GS != was.GS || now.GSBase != was.GSBase:
 		return "changes GS, on which every trap handler relies"
 	case now.CS != was.CS || now.SS != was.SS:
@@ -138,6 +140,13 @@ func (w *world) unfit(out *outcome) string {
 		return "moves the stack pointer away from the stack"
 	}
 	return ""
+}
+
+// inside says that the run ended in the middle of the instruction, or not at the first int3 behind it. No branch goes
+// to either place.
+func (w *world) inside(out *outcome) bool {
+	off, n := out.ip-w.site, w.behind-w.site
+	return off > 0 && off < n-1 || out.vector == x86.BP && off != n && off <= x86.MaxInsnLen+1
 }
 
 // roomy says whether a trap can be taken with that stack pointer.

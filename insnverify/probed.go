@@ -15,6 +15,7 @@ import (
 // A Way is a configuration of kprobes under which every instruction is run.
 type Way struct {
 	Name    string
+	What    string // in a few words
 	Options kprobes.Options
 	// RIPRel: only operands that are relative to ip are treated differently, so only such instructions are run.
 	RIPRel bool
@@ -24,18 +25,18 @@ type Way struct {
 // run.
 func Ways() []Way {
 	return []Way{
-		{Name: "classic", Options: kprobes.Options{Model: &kprobes.Classic}},
-		{Name: "modern", Options: kprobes.Options{Model: &kprobes.Modern}},
-		{Name: "classic-boost", Options: kprobes.Options{Model: &kprobes.Classic, Boost: true}},
-		{Name: "modern-boost", Options: kprobes.Options{Model: &kprobes.Modern, Boost: true}},
-		{Name: "classic-emulate", Options: kprobes.Options{Model: &kprobes.Classic, Emulate: kprobes.EmulateAll}},
-		{Name: "modern-emulate", Options: kprobes.Options{Model: &kprobes.Modern, Emulate: kprobes.EmulateAll}},
-		{Name: "modern-step", Options: kprobes.Options{Model: &kprobes.Modern, Emulate: kprobes.EmulateNothing}},
-		{Name: "classic-far", Options: kprobes.Options{Model: &kprobes.Classic, FarSlots: true}},
-		{Name: "modern-far", Options: kprobes.Options{Model: &kprobes.Modern, FarSlots: true, Boost: true}},
-		{Name: "classic-segment", Options: kprobes.Options{Model: &kprobes.Classic, FarSlots: true, Strategy: insn.Segment}, RIPRel: true},
-		{Name: "modern-segment", Options: kprobes.Options{Model: &kprobes.Modern, Strategy: insn.Segment}, RIPRel: true},
-		{Name: "modern-scratch", Options: kprobes.Options{Model: &kprobes.Modern, Strategy: insn.Scratch}, RIPRel: true},
+		{Name: "classic", What: "stepped with TF", Options: kprobes.Options{Model: &kprobes.Classic}},
+		{Name: "modern", What: "stepped to an int3; branches and flag instructions emulated", Options: kprobes.Options{Model: &kprobes.Modern}},
+		{Name: "classic-boost", What: "the same, boosted where it may be", Options: kprobes.Options{Model: &kprobes.Classic, Boost: true}},
+		{Name: "modern-boost", What: "the same, boosted where it may be", Options: kprobes.Options{Model: &kprobes.Modern, Boost: true}},
+		{Name: "classic-emulate", What: "everything emulated that can be", Options: kprobes.Options{Model: &kprobes.Classic, Emulate: kprobes.EmulateAll}},
+		{Name: "modern-emulate", What: "everything emulated that can be", Options: kprobes.Options{Model: &kprobes.Modern, Emulate: kprobes.EmulateAll}},
+		{Name: "modern-step", What: "nothing emulated", Options: kprobes.Options{Model: &kprobes.Modern, Emulate: kprobes.EmulateNothing}},
+		{Name: "classic-far", What: "slots out of reach: operands relative to ip by a scratch register", Options: kprobes.Options{Model: &kprobes.Classic, FarSlots: true}},
+		{Name: "modern-far", What: "slots out of reach, boosting on", Options: kprobes.Options{Model: &kprobes.Modern, FarSlots: true, Boost: true}},
+		{Name: "classic-segment", What: "slots out of reach, operands by the base of fs", Options: kprobes.Options{Model: &kprobes.Classic, FarSlots: true, Strategy: insn.Segment}, RIPRel: true},
+		{Name: "modern-segment", What: "operands by the base of fs, slots nearby", Options: kprobes.Options{Model: &kprobes.Modern, Strategy: insn.Segment}, RIPRel: true},
+		{Name: "modern-scratch", What: "operands by a scratch register, slots nearby", Options: kprobes.Options{Model: &kprobes.Modern, Strategy: insn.Scratch}, RIPRel: true},
 	}
 }
 

@@ -25,6 +25,8 @@ type Scan struct {
 	Models  map[string]How `json:"models"`
 
 	UndecodableListed []Place `json:"undecodable_listed"` // the first of them
+
+	Lengths *Lengths `json:"lengths,omitempty"` // of the whole file
 }
 
 // ClassCount is one row of the instruction table.
@@ -60,6 +62,7 @@ type Place struct {
 type ScanOptions struct {
 	// Symbol, if not nil, picks the functions whose names match.
 	Symbol   *regexp.Regexp
+	Lengths  bool // compare the decoder's lengths with objdump's
 	Progress func(what string, done, all int)
 }
 
@@ -107,6 +110,12 @@ func ScanBinary(ctx context.Context, b *Binary, o ScanOptions) (*Scan, error) {
 		done += sp.size
 	}
 	s.Models["classic"], s.Models["modern"] = classic, modern
+	if o.Lengths {
+		var err error
+		if s.Lengths, err = CompareLengths(ctx, b); err != nil {
+			return nil, err
+		}
+	}
 	for name, count := range classes {
 		s.Classes = append(s.Classes, ClassCount{name, count})
 	}

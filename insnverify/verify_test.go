@@ -85,6 +85,24 @@ func TestVerifyKinds(t *testing.T) {
 	require.Equal(t, map[string]int{"changes GS, on which every trap handler relies": 1}, r.NotRun)
 }
 
+// Bytes that no compiler writes: prefixes, escapes and opcodes by chance.
+func TestVerifyJunk(t *testing.T) {
+	const often = "\x0f\x0f\x66\xf3\xf2\x48\x38\x3a\xf0\x41\x44\x0f\xae\x01\xc7"
+	r, code := rng(11), make([]byte, 4000)
+	for i := range code {
+		if code[i] = byte(r.next()); r.intn(4) == 0 {
+			code[i] = often[r.intn(len(often))]
+		}
+	}
+	ways, err := WaysNamed("classic", "modern-boost", "classic-far")
+	require.NoError(t, err)
+	b := ofCode(t)
+	b.Sections[0].Data = code
+	rep := verify(t, Options{Seed: 11, Ways: ways}, b)
+	requireNoDivergence(t, rep)
+	require.Greater(t, rep.Executed, 400)
+}
+
 // What Linux 6.1 emulates wrongly is found: verify can fail.
 func TestVerifyFindsDefects(t *testing.T) {
 	way := Way{Name: "linux61", Options: kprobes.Options{Model: &kprobes.Modern, Linux61Defects: true}}

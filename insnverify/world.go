@@ -57,6 +57,7 @@ type world struct {
 	v *emu.VCPU
 	addrs
 	text, data, ro, stack, low []byte // in host memory; stack is the live half
+	behind                     uint64 // the int3 that follows the instruction at the site, as its trap says
 	start                      *emu.Checkpoint
 	startSystem                emu.System
 }
@@ -134,6 +135,7 @@ func (w *world) settle() error {
 
 // put writes an instruction to the site, with int3 behind it.
 func (w *world) put(code []byte) error {
+	w.behind = w.site + uint64(len(code)) + 1
 	var b [x86.MaxInsnLen + 1]byte
 	for i := copy(b[:], code); i < len(b); i++ {
 		b[i] = int3

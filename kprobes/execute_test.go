@@ -3,7 +3,6 @@ package kprobes_test
 import (
 	"errors"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -154,60 +153,6 @@ func TestFaultInABoostedCopy(t *testing.T) {
 	addr, st := r.s.CurrentKprobe(0)
 	require.Zero(t, addr)
 	require.Equal(t, kprobes.Idle, st)
-}
-
-// A CPU may stand in a boosted slot when the probe is gone: the slot is not
-// given to another probe before it has left.
-func TestBoostedSlotIsFreedLazily(t *testing.T) {
-	r := newRig(t, kernel.Config{CPUs: 2, Policy: &kernel.Script{Quantum: 1, Order: slices.Repeat([]int{0, 1}, 5000)}}, boosting)
-	r.guestCode("", "FN many\n\t.rept 700\n\tnop\n\t.endr\n\tret\nENDFN many\nFN slow\n\tmov $1000000, %ecx\n\trep lodsb\n\tret\nENDFN slow\n")
-	slow, _ := r.k.Syms.Lookup("slow")
-	p := &kprobes.Kprobe{Addr: slow + 5}
-	many, _ := r.k.Syms.Lookup("many")
-	fill := func(c *kernel.CPU, from, n int) (slots map[uint64]bool) {
-		slots = map[uint64]bool{}
-		for i := range n {
-			q := &kprobes.Kprobe{Addr: many + uint64(from+i)}
-			require.NoError(t, r.s.Register(c, q))
-			require.True(t, q.Boosted())
-			slots[q.Slot()] = true
-		}
-		return slots
-	}
-	left := false
-	var slot uint64
-	require.NoError(t, r.k.Spawn(0, func(c *kernel.CPU) error {
-		if err := r.s.Register(c, p); err != nil {
-			return err
-		}
-		slot = p.Slot()
-		if err := r.k.Spawn(1, func(c *kernel.CPU) error {
-			_, err := c.Call(slow, 0, kernel.PageOffset)
-			left = true
-			return err
-		}); err != nil {
-			return err
-		}
-		for r.k.CPUs[1].V.IP() != slot {
-			require.False(t, left, "never seen in the slot")
-			c.Yield()
-		}
-		if err := r.s.Unregister(c, p); err != nil {
-			return err
-		}
-		used, pages := r.s.Slots()
-		require.Zero(t, used)
-		require.Equal(t, 1, pages)
-		require.NotContains(t, fill(c, 0, 300), slot)
-		require.False(t, left, "it is in the slot no more")
-		return nil
-	}))
-	require.NoError(t, r.k.Wait())
-	require.True(t, left)
-	r.do(0, func(c *kernel.CPU) error {
-		require.Contains(t, fill(c, 300, 400), slot, "now it is free")
-		return nil
-	})
 }
 
 // An emulated instruction takes one trap, in both models, where it is chosen.
@@ -406,5 +351,59 @@ func TestDisplacementOutOfReach(t *testing.T) {
 		require.NoError(t, err, c)
 		require.Less(t, p.Slot(), b.base-1<<31)
 		b.do(0, func(c *kernel.CPU) error { return b.s.Unregister(c, p) })
+	}
+}
+
+// An NMI at every instruction of one hit, whose handler hits other probes: what
+// a step needs of registers and segments is not mixed up between the two.
+func TestNMIAtEveryInstructionOfEachWay(t *testing.T) {
+	const code = `
+FN outer
+	mov	outer_value(%rip), %rax
+	add	%rdi, %rax
+	ret
+ENDFN outer
+FN inner
+	mov	inner_value(%rip), %rax
+	call	1f
+	ret
+1:	push	%rax
+	pop	%rax
+	ret
+ENDFN inner
+	.data
+outer_value: .quad 1000
+inner_value: .quad 77
+`
+	for _, opts := range []kprobes.Options{boosting, {Emulate: kprobes.EmulateAll}, {FarSlots: true}, {FarSlots: true, Strategy: insn.Segment},
+		{Model: &kprobes.Modern}, {Model: &kprobes.Modern, Strategy: insn.Scratch}, {Model: &kprobes.Modern, Boost: true}} {
+		r := newRig(t, kernel.Config{}, opts)
+		r.guestCode("", code)
+		inner, _ := r.k.Syms.Lookup("inner")
+		nmis := uint64(0)
+		r.k.Traps.Chain.Register(&traps.Notifier{Name: "test", Call: func(tr *traps.Trap) traps.Verdict {
+			if tr.Die == traps.DieNMI {
+				nmis++
+				ret, err := tr.CPU.(*kernel.CPU).Call(inner)
+				require.NoError(t, err)
+				require.EqualValues(t, 77, ret)
+			}
+			return traps.NotifyDone
+		}})
+		probes := r.probeAll("outer", "inner")
+		quiet := r.insns(func() { require.EqualValues(t, 1003, r.call(0, "outer", 3)) })
+		base, _ := r.k.CPUs[0].V.MSR(x86.MSRFSBase)
+		for at := uint64(1); at < quiet; at++ {
+			r.k.Inject.Reset()
+			r.k.Inject.Arm(r.k, &kernel.Injection{At: at, Times: 1, Action: func(c *kernel.CPU) { c.V.RaiseNMI() }})
+			require.EqualValues(t, 1000+at, r.call(0, "outer", at), "%+v: NMI after %d instructions", opts, at)
+			require.Equal(t, at, nmis)
+			_, st := r.s.CurrentKprobe(0)
+			require.Equal(t, kprobes.Idle, st)
+			now, _ := r.k.CPUs[0].V.MSR(x86.MSRFSBase)
+			require.Equal(t, base, now)
+		}
+		hits, _ := hitsOf(probes)
+		require.Greater(t, hits, 4*quiet)
 	}
 }

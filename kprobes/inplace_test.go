@@ -56,6 +56,7 @@ type runResult struct {
 	vector x86.Vector
 	code   uint64
 	cr2    uint64
+	fs     uint64 // its base
 	data   string
 	stack  string // from the lower stack pointer on: what is below is the trap frames'
 }
@@ -109,6 +110,7 @@ func (b *bed) notify(t *traps.Trap) traps.Verdict {
 		}
 		b.entry = t.Regs.Copy()
 		st := b.begin
+		require.NoError(b.t, b.k.CPUs[0].V.SetMSR(x86.MSRFSBase, b.base+bedData))
 		copy(b.data, st.data[:])
 		clear(b.stack)
 		for i, w := range st.words {
@@ -131,6 +133,9 @@ func (b *bed) notify(t *traps.Trap) traps.Verdict {
 	if t.Vector == x86.PF {
 		b.out.cr2 = t.CR2
 	}
+	fs, err := b.k.CPUs[0].V.MSR(x86.MSRFSBase)
+	require.NoError(b.t, err)
+	b.out.fs = fs
 	b.out.regs[traps.Flags] &^= x86.FlagRF // the engine is slow to clear it
 	b.begin = nil
 	for f, v := range b.entry {
@@ -201,7 +206,7 @@ var bedWays = []struct {
 
 // bedCases are instructions of every class. DATA and FAR in their bytes are
 // rip-relative displacements to the start of the data and to the far pointer,
-// OUT one to the absent page, CODE a branch displacement.
+// OUT one to the absent page, FSREL one to offset 16 of fs, CODE a branch.
 var bedCases = strings.Fields(`
  90 f390 6690 0f1f00 f30f1efa 50 54 5c 4157 6650 58 5c 4158 6a05 6877777777 8f06 8f442408 ff36 ff742408
  9c 669c 9d 669d fa fb fc fd f8 f9
@@ -213,7 +218,7 @@ var bedCases = strings.Fields(`
  488b05DATA 48890dDATA 488b35DATA 48893dDATA c705DATA11223344 48813dDATA11223344 f0480fc105DATA 0fb135DATA 488d05DATA
  488d35DATA 400fb605DATA 8835DATA 883dDATA 40883dDATA 448b0dDATA 4c8b3dDATA 678b05DATA f60540000000f0 f605DATA80 668105DATA1122
  480fc70dDATA 0fc70dDATA 0fae05DATA 0fae15DATA 0f2805DATA f20f1005DATA 660f7f05DATA d905DATA dd1dDATA db2dDATA c4e2f1f705DATA
- c4e260f20dDATA c4c260f20dDATA 48f73dDATA 4a8b05DATA 438b05DATA 643e488b05DATA 6548890dDATA 64488b0dDATA 3e488b05DATA 48668b05DATA
+ c4e260f20dDATA c4c260f20dDATA 48f73dDATA 4a8b05DATA 438b05DATA 643e488b05DATA 6548890dDATA 64488b0dDATA 64488b0dFSREL 64890dFSREL 3e488b05DATA 48668b05DATA
  488b05OUT 48890dOUT ff15OUT ff25OUT c705OUT11223344 ff35OUT 8f05OUT
  a4 a5 48a5 f3a4 f348a5 f3aa f348ab f2ae f3a6 48ad 67f3a4 f36c f36e 6c 6e
  c8100000 c8200003 c9 f00fb10b 480fc70b f0480fc70b 480fb10b 0fa2 e460 ec e660 ee ed 6667ed
@@ -293,7 +298,7 @@ func (b *bed) assemble(c string) []byte {
 	for _, m := range []struct {
 		name string
 		to   uint64
-	}{{"DATA", b.base + bedData}, {"FAR", b.base + bedData + 8}, {"OUT", b.base + bedData + bedSize + 0x100}, {"CODE", b.base + 0x700}} {
+	}{{"DATA", b.base + bedData}, {"FAR", b.base + bedData + 8}, {"OUT", b.base + bedData + bedSize + 0x100}, {"CODE", b.base + 0x700}, {"FSREL", 0x10}} {
 		if i := strings.Index(c, m.name); i >= 0 {
 			end := (len(c)-len(m.name))/2 + 4
 			c = strings.Replace(c, m.name, disp(m.to, i/2, end), 1)
@@ -313,6 +318,9 @@ func (r *runResult) diff(o *runResult) (text string) {
 	}
 	if r.vector != o.vector || r.code != o.code || r.cr2 != o.cr2 {
 		text += fmt.Sprintf(" %s code %#x cr2 %#x, probed %s %#x %#x;", r.vector, r.code, r.cr2, o.vector, o.code, o.cr2)
+	}
+	if r.fs != o.fs {
+		text += fmt.Sprintf(" base of fs %#x, probed %#x;", r.fs, o.fs)
 	}
 	for _, m := range []struct{ what, a, b string }{{"data", r.data, o.data}, {"stack", r.stack, o.stack}} {
 		for i := range min(len(m.a), len(m.b)) {

@@ -83,6 +83,7 @@ func (s *Subsystem) Guard(c *kernel.CPU, f func()) (left bool) {
 	left = c.Setjmp(f)
 	if left {
 		if cb.status == Reenter { // a probe hit in the handler was being stepped
+			cb.dropSegment(c)
 			cb.restorePrevious(c)
 		}
 		cb.handler = handler
@@ -127,6 +128,7 @@ func (s *Subsystem) leaveEntry(c *kernel.CPU, cb *ctlblk, p *Kprobe, t *traps.Tr
 	s.traceLongjmp(c, p, t)
 	p.faulted()
 	if cb.status == Reenter {
+		cb.dropSegment(c)
 		cb.restorePrevious(c)
 	}
 	cb.handler = nil

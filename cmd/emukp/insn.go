@@ -19,6 +19,7 @@ import (
 	"emukp/insnverify"
 	"emukp/kprobes/insn"
 	"emukp/scenarios"
+	"emukp/scenarios/lang"
 )
 
 const insnAbout = `Explains one instruction: its bytes by field, its row of the instruction table, how a probe on it is run, what the
@@ -37,10 +38,10 @@ func insnCommand() *cli.Command {
 		Name: "insn", Usage: "explain an instruction, scan and verify those of a file", ArgsUsage: "SYMBOL|ADDR|HEX...",
 		Description: insnAbout, Action: insnAction, HideHelpCommand: true,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "elf", Usage: "look for SYMBOL or ADDR in this `FILE`"},
-			&cli.IntFlag{Name: "bits", Usage: "the mode of HEX: 16, 32 or 64 (default: 64)"},
-			&cli.StringFlag{Name: "arch", Usage: "the mode of HEX, by architecture: x86_64 or i386"},
-			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
+			&cli.StringFlag{Name: "elf", Local: true, Usage: "look for SYMBOL or ADDR in this `FILE`"},
+			&cli.IntFlag{Name: "bits", Local: true, Usage: "the mode of HEX: 16, 32 or 64", DefaultText: "64"},
+			&cli.StringFlag{Name: "arch", Local: true, Usage: "the mode of HEX, by architecture: x86_64 or i386"},
+			&cli.BoolFlag{Name: "json", Local: true, Usage: "print one JSON object"},
 		},
 		Commands: []*cli.Command{insnScanCommand(), insnVerifyCommand()},
 	}
@@ -64,6 +65,9 @@ func insnAction(_ context.Context, c *cli.Command) error {
 		return fmt.Errorf("insn: %w", err)
 	}
 	t, err := findTarget(c.String("elf"), c.Args().Slice(), bits)
+	if err != nil && c.Args().Len() > 1 && lang.Suggest(c.Args().First(), commandNames(c)) != "" {
+		return unknown("command", c.Args().First(), commandNames(c), "emukp insn --help")
+	}
 	if err != nil {
 		return fmt.Errorf("insn: %w", err)
 	}

@@ -18,17 +18,20 @@ import (
 
 const insnScanAbout = `Analyses every instruction of an ELF file's code: functions by symbol, linear within each; a file without .symtab
 by section. It counts them by class of the instruction table, by what a probe leads to in each model, and lists
-what does not decode: data among the code.
+what does not decode: data among the code. With --lengths the decoder is compared with GNU objdump, or where there is
+none, with x86asm; if a length differs, the exit code is 1.
 
 Examples:
   emukp insn scan /lib/x86_64-linux-gnu/libc.so.6
-  emukp insn scan --json --symbol '^main\.' program`
+  emukp insn scan --json --symbol '^main\.' program
+  emukp insn scan --lengths vmlinux`
 
 func insnScanCommand() *cli.Command {
 	return &cli.Command{
 		Name: "scan", Usage: "analyse every instruction of a file", ArgsUsage: "FILE", Description: insnScanAbout, Action: insnScanAction,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
+			&cli.BoolFlag{Name: "lengths", Usage: "compare the decoder's lengths with objdump's"},
 			&cli.StringFlag{Name: "symbol", Usage: "only functions whose names match this regular `EXPRESSION`"},
 		},
 	}
@@ -38,7 +41,7 @@ func insnScanAction(ctx context.Context, c *cli.Command) error {
 	if c.Args().Len() != 1 {
 		return errors.New("insn scan: expected one file")
 	}
-	o := insnverify.ScanOptions{}
+	o := insnverify.ScanOptions{Lengths: c.Bool("lengths")}
 	if pattern := c.String("symbol"); c.IsSet("symbol") {
 		var err error
 		if o.Symbol, err = regexp.Compile(pattern); err != nil {
@@ -61,9 +64,14 @@ func insnScanAction(ctx context.Context, c *cli.Command) error {
 	case o.Symbol != nil && s.Functions == 0:
 		return fmt.Errorf("insn scan: %s: no function matches '%s'", b.Name, o.Symbol)
 	case c.Bool("json"):
-		return writeJSON(c.Root().Writer, s)
+		err = writeJSON(c.Root().Writer, s)
+	default:
+		err = printScan(c.Root().Writer, s)
 	}
-	return printScan(c.Root().Writer, s)
+	if err == nil && s.Lengths != nil && s.Lengths.Mismatches > 0 {
+		return exitCode(scenarios.ExitFail)
+	}
+	return err
 }
 
 // progressOn shows progress on a terminal; end takes it away.
@@ -114,8 +122,19 @@ func printScan(out io.Writer, s *insnverify.Scan) error {
 			fmt.Fprintf(&b, "  %#x %s: %s (%s)\n", p.Addr, p.Where, p.Bytes, p.Why)
 		}
 	}
+	if s.Lengths != nil {
+		fmt.Fprintln(&b)
+		printLengths(&b, s.Lengths)
+	}
 	_, err := io.WriteString(out, visibleLines(b.String()))
 	return err
+}
+
+func printLengths(w io.Writer, l *insnverify.Lengths) {
+	fmt.Fprintf(w, "lengths against %s: %d compared, %d mismatches\n", l.Against, l.Compared, l.Mismatches)
+	for _, m := range l.Listed {
+		fmt.Fprintf(w, "  %#x %s %s: %d bytes, not %d\n", m.Addr, m.Bytes, m.Text, m.Want, m.Got)
+	}
 }
 
 func total(m map[string]int) (n int) {

@@ -96,11 +96,8 @@ func printVerify(out io.Writer, r *insnverify.Report) error {
 	var b strings.Builder
 	for _, f := range r.Files {
 		fmt.Fprintf(&b, "%s: %d instructions, %d decoded, %d new forms\n", f.Name, f.Instructions, f.Decoded, f.Forms)
-		if l := f.Lengths; l != nil {
-			fmt.Fprintf(&b, "  lengths against %s: %d compared, %d mismatches\n", l.Against, l.Compared, l.Mismatches)
-			for _, m := range l.Listed {
-				fmt.Fprintf(&b, "    %#x %s %s: %d bytes, not %d\n", m.Addr, m.Bytes, m.Text, m.Want, m.Got)
-			}
+		if f.Lengths != nil {
+			printLengths(&b, f.Lengths)
 		}
 	}
 	fmt.Fprintf(&b, "%d of %d forms, %d states each, seed %d, in %d ways, libunicorn %s\n", r.Sampled, r.Forms, r.States, r.Seed, len(r.Ways), r.Engine)
