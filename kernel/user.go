@@ -15,9 +15,11 @@ import (
 // other, each with absent pages below it.
 const (
 	UserStackTop  = 1<<47 - 2*x86.PageSize
-	UserStackSize = 64 << 10 // bytes, of each task
+	UserStackSize = 16 << 10 // bytes, of each task
 	userStackGap  = 4 << 10
-	maxUserStacks = 512
+	// MaxUserTasks is how many user tasks may share memory at a time. Each of
+	// their pages is a region of the engine, which is slow with thousands.
+	MaxUserTasks = 128
 )
 
 // userMemory is what ring 3 has. User tasks share the lower half of the kernel's
@@ -122,12 +124,15 @@ func (k *Kernel) allocUserStack() (uint64, error) {
 		u.stacks = u.stacks[:n-1]
 		return top, k.pokeUser(k.M.KernelSpace(), top-UserStackSize, make([]byte, UserStackSize))
 	}
-	if u.made == maxUserStacks {
-		return 0, ENOMEM
+	if u.made == MaxUserTasks {
+		return 0, fmt.Errorf("there are %d user tasks already: %w", u.made, ENOMEM)
 	}
 	top := uint64(UserStackTop) - uint64(u.made)*(UserStackSize+userStackGap)
-	u.made++
-	return top, k.mapStack(k.M.KernelSpace(), top)
+	u.made++ // also when memory ends in the middle of it: its addresses are used up
+	if err := k.mapStack(k.M.KernelSpace(), top); err != nil {
+		return 0, err
+	}
+	return top, nil
 }
 
 // pokeUser writes to pages of a space, whatever their rights.
@@ -280,9 +285,6 @@ func (k *Kernel) freeUser(t *Thread) {
 		k.user.stacks = append(k.user.stacks, t.user.stack)
 	}
 }
-
-// IsUser says whether the thread is a user task.
-func (t *Thread) IsUser() bool { return t.user != nil }
 
 // Death is the report of the signal that ended a user task, nil if none did.
 func (t *Thread) Death() *Oops {

@@ -215,3 +215,38 @@ long fetch(const long *p) { return *p; }
 	require.NotNil(t, task.Death())
 	require.Equal(t, int64(65), returns(t, k, "count", 0), "the shared memory is as it was")
 }
+
+// More tasks at a time than there is room for: an error, and the others run.
+func TestTooManyUserTasks(t *testing.T) {
+	k := program(t, kernel.Config{}, "long f(long x) { return x + 1; }\n")
+	var tasks []*kernel.Thread
+	err := k.Do(0, func(c *kernel.CPU) error {
+		for i := uint64(0); ; i++ {
+			task, err := c.StartUser("many", userSym(t, k, "f"), i)
+			if err != nil {
+				return err
+			}
+			tasks = append(tasks, task)
+		}
+	})
+	require.ErrorContains(t, err, "task many: there are 128 user tasks already: -ENOMEM")
+	require.ErrorIs(t, err, kernel.ENOMEM)
+	require.Len(t, tasks, kernel.MaxUserTasks)
+	require.Equal(t, int64(8), returns(t, k, "f", 7))
+	for range 2 {
+		tasks = tasks[:0]
+		require.NoError(t, k.Do(0, func(c *kernel.CPU) error {
+			for i := range uint64(kernel.MaxUserTasks) {
+				task, err := c.StartUser("many", userSym(t, k, "f"), i)
+				require.NoError(t, err)
+				tasks = append(tasks, task)
+			}
+			return nil
+		}))
+		for i, task := range tasks {
+			ret, ok := task.Result()
+			require.True(t, ok)
+			require.Equal(t, uint64(i+1), ret)
+		}
+	}
+}
