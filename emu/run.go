@@ -1,6 +1,7 @@
 package emu
 
 import (
+	"errors"
 	"fmt"
 
 	"emukp/emu/unicorn"
@@ -92,11 +93,17 @@ func bit(b bool) uint32 {
 	return 0
 }
 
+var errVirtual8086 = errors.New("IRET to virtual-8086 mode, which 64-bit code does not have")
+
 // after turns the engine's exit into ours; nil means that it was the
 // machine's own business.
 func (v *VCPU) after() *Exit {
 	st := v.St
 	v.sawIRET()
+	if st.RFLAGS&x86.FlagVM != 0 { // an IRET of 32 bits; the engine does as if this were 32-bit code
+		v.exit = Exit{Kind: ExitUnsupported, Err: errVirtual8086}
+		return &v.exit
+	}
 	switch st.Exit {
 	case unicorn.ExitException:
 		return v.exception()

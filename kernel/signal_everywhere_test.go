@@ -175,3 +175,58 @@ func TestDemandPagingOfUserPages(t *testing.T) {
 	require.Equal(t, 1, faults)
 	require.Zero(t, seenAt(t, k)[8])
 }
+
+// An NMI, and a look of the scheduler, at every instruction from the task's
+// start to its end: system calls, frames, sigreturn and all ways in and out of
+// ring 3. Each changes nothing.
+func TestInterruptsAtEveryInstruction(t *testing.T) {
+	k := program(t, kernel.Config{}, sequence+`
+long mixed(long n)
+{
+	long ret = arm(SIGTRAP, SA_ONSTACK) ?: arm(SIGUSR1, 0);
+
+	if (ret)
+		return ret;
+	asm volatile("int3");
+	raise(SIGUSR1);
+	return work(n) + 1000 * handled;
+}
+`)
+	run := func(x *kernel.Injection) (ret int64, length uint64) {
+		require.NoError(t, k.CPUs[0].V.Poke(userSym(t, k, "handled"), make([]byte, 8)))
+		k.Inject.Reset()
+		before := k.M.Instructions()
+		k.Inject.Arm(k, x)
+		ret = returns(t, k, "mixed", 1)
+		return ret, k.M.Instructions() - before
+	}
+	nothing := func(*kernel.CPU) {}
+	run(&kernel.Injection{At: 1 << 40, Action: nothing}) // makes the CPU's own task
+	want, length := run(&kernel.Injection{At: 1 << 40, Action: nothing})
+	for _, kind := range []struct {
+		name  string
+		step  uint64
+		raise func(*kernel.CPU)
+	}{
+		{"NMI", 1, func(c *kernel.CPU) { c.V.RaiseNMI() }},
+		{"reschedule", 5, func(c *kernel.CPU) { c.V.RaiseIRQ(x86.VecReschedule) }}, // waits for IF anyway
+	} {
+		users := 0
+		for at := uint64(1); at < length; at += kind.step {
+			got, _ := run(&kernel.Injection{At: at, Action: func(c *kernel.CPU) {
+				if c.V.CPL() == 3 {
+					users++
+				}
+				kind.raise(c)
+			}})
+			require.Equal(t, want, got, "%s after %d instructions", kind.name, at)
+		}
+		t.Logf("%s: %d points, %d of them in ring 3", kind.name, length/kind.step, users)
+		require.Greater(t, users, 100)
+	}
+	got, _ := run(&kernel.Injection{Every: 60, Action: func(c *kernel.CPU) { c.V.RaiseNMI() }, Held: func(c *kernel.CPU) bool {
+		pending, blocked := c.V.NMI()
+		return pending || blocked
+	}})
+	require.Equal(t, want, got)
+}

@@ -65,6 +65,7 @@ long div(long sig, long flags, long p) { return arm(sig, flags) ?: TRY("xorl %%e
 long ud(long sig, long flags, long p) { return arm(sig, flags) ?: TRY("ud2"); }
 long bp(long sig, long flags, long p) { return arm(sig, flags) ?: TRY("int3"); }
 long gp(long sig, long flags, long p) { return arm(sig, flags) ?: TRY("cli"); }
+long ss(long sig, long flags, long p) { return arm(sig, flags) ?: TRY("movq %%rsp, %%rcx; movq %%rdi, %%rsp; pushq %%rax\n1: movq %%rcx, %%rsp"); }
 long step(long sig, long flags, long p) { return arm(sig, flags) ?: TRY("pushf; orl $0x100, (%%rsp); popf; nop; nop; nop"); }
 `
 
@@ -459,4 +460,14 @@ long masks(void)
 `)
 	require.Zero(t, returns(t, k, "errors"), "line * 1000 - result")
 	require.Zero(t, returns(t, k, "masks"), "line * 1000 - result")
+}
+
+// A stack pointer that is not canonical: only the alternative stack has room for
+// the frame. A processor raises #SS, which is SIGBUS; the engine raises #GP.
+func TestStackFaultSignal(t *testing.T) {
+	k := program(t, kernel.Config{}, faultProgram)
+	returns(t, k, "ss", 11, 0x08000000, 1<<50)
+	s := seenAt(t, k)
+	require.Equal(t, []uint64{11, 11, 0x80, 0, 13, 0, 1, 1}, []uint64{s[0], s[1], s[2], s[3], s[4], s[5], s[8], s[9]})
+	require.Equal(t, "user task killed by SIGSEGV", user(t, k, "ss", 11, 0, 1<<50).Death().Title)
 }

@@ -15,25 +15,29 @@ import (
 // other, each with absent pages below it.
 const (
 	UserStackTop  = 1<<47 - 2*x86.PageSize
-	UserStackSize = 64 << 10 // bytes, of each task
+	UserStackSize = 16 << 10 // bytes, of each task
 	userStackGap  = 4 << 10
-	maxUserStacks = 512
+	// MaxUserTasks is how many user tasks may share memory at a time. Each of
+	// their pages is a region of the engine, which is slow with thousands.
+	MaxUserTasks = 128
 )
 
-// userMemory is what ring 3 has in the one user address space: the lower half
-// of the kernel's own. All user tasks share it, as the threads of a process do.
+// userMemory is what ring 3 has. User tasks share the lower half of the kernel's
+// own address space, as the threads of a process do; processes have their own.
 type userMemory struct {
 	image  *guestimg.Image
-	exit   uint64   // __user_exit
-	made   int      // stacks so far
-	stacks []uint64 // free ones, by their tops
+	exit   uint64       // __user_exit
+	made   int          // shared stacks so far
+	stacks []uint64     // free ones, by their tops
+	spaces []*emu.Space // of processes that are gone
 }
 
 // userHalf is what a user task has beside its kernel thread.
 type userHalf struct {
-	page  uint64 // struct user_task
-	stack uint64 // top of its stack
-	death *Oops  // nil as long as no signal has ended it
+	page  uint64     // struct user_task
+	stack uint64     // top of its stack
+	space *emu.Space // of a process, else nil
+	death *Oops      // nil as long as no signal has ended it
 }
 
 // LoadUser maps the user program, one for each kernel. Its symbols become
@@ -46,10 +50,8 @@ func (k *Kernel) LoadUser(im *guestimg.Image) error {
 	if !ok {
 		return fmt.Errorf("user program %s: no __user_exit: it was not made by BuildUser", im.Name)
 	}
-	for _, s := range im.Segments {
-		if err := k.mapUser(s); err != nil {
-			return fmt.Errorf("user program %s: segment %s: %w", im.Name, s.Name, err)
-		}
+	if err := k.mapUser(k.M.KernelSpace(), im); err != nil {
+		return err
 	}
 	k.user.image, k.user.exit = im, exit.Addr
 	k.Syms.addUser(im)
@@ -59,8 +61,18 @@ func (k *Kernel) LoadUser(im *guestimg.Image) error {
 // User is the user program, nil when there is none.
 func (k *Kernel) User() *guestimg.Image { return k.user.image }
 
-// mapUser maps a segment page by page.
-func (k *Kernel) mapUser(s guestimg.Segment) error {
+// mapUser maps a program into an address space.
+func (k *Kernel) mapUser(space *emu.Space, im *guestimg.Image) error {
+	for _, s := range im.Segments {
+		if err := k.mapSegment(space, s); err != nil {
+			return fmt.Errorf("user program %s: segment %s: %w", im.Name, s.Name, err)
+		}
+	}
+	return nil
+}
+
+// mapSegment maps a segment page by page.
+func (k *Kernel) mapSegment(space *emu.Space, s guestimg.Segment) error {
 	prot := emu.ProtRead | emu.ProtUser
 	if s.Prot&guestimg.ProtW != 0 {
 		prot |= emu.ProtWrite
@@ -69,7 +81,7 @@ func (k *Kernel) mapUser(s guestimg.Segment) error {
 		prot |= emu.ProtExec
 	}
 	for page := s.Addr &^ uint64(x86.PageMask); page < s.End(); page += x86.PageSize {
-		mem, err := k.mapUserPage(page, prot)
+		mem, err := k.mapUserPage(space, page, prot)
 		if err != nil {
 			return err
 		}
@@ -83,42 +95,108 @@ func (k *Kernel) mapUser(s guestimg.Segment) error {
 }
 
 // mapUserPage maps a zeroed page and returns its memory.
-func (k *Kernel) mapUserPage(va uint64, prot emu.Prot) ([]byte, error) {
+func (k *Kernel) mapUserPage(space *emu.Space, va uint64, prot emu.Prot) ([]byte, error) {
 	pa, err := k.M.AllocFrames(1, 0)
 	if err != nil {
 		return nil, err
 	}
 	mem := k.M.Phys(pa, x86.PageSize)
 	clear(mem)
-	return mem, k.M.KernelSpace().Map(va, pa, x86.PageSize, prot)
+	return mem, space.Map(va, pa, x86.PageSize, prot)
 }
 
-// allocUserStack makes a stack, or takes one that is free, and returns its top.
-// It is all zero.
+// mapStack maps a stack that ends at top.
+func (k *Kernel) mapStack(space *emu.Space, top uint64) error {
+	for va := top - UserStackSize; va < top; va += x86.PageSize {
+		if _, err := k.mapUserPage(space, va, emu.ProtRead|emu.ProtWrite|emu.ProtUser); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allocUserStack makes a stack in the shared space, or takes one that is free,
+// and returns its top. It is all zero.
 func (k *Kernel) allocUserStack() (uint64, error) {
 	u := &k.user
 	if n := len(u.stacks); n > 0 {
 		top := u.stacks[n-1]
 		u.stacks = u.stacks[:n-1]
-		return top, k.CPUs[0].V.Poke(top-UserStackSize, make([]byte, UserStackSize))
+		return top, k.pokeUser(k.M.KernelSpace(), top-UserStackSize, make([]byte, UserStackSize))
 	}
-	if u.made == maxUserStacks {
-		return 0, ENOMEM
+	if u.made == MaxUserTasks {
+		return 0, fmt.Errorf("there are %d user tasks already: %w", u.made, ENOMEM)
 	}
 	top := uint64(UserStackTop) - uint64(u.made)*(UserStackSize+userStackGap)
-	for va := top - UserStackSize; va < top; va += x86.PageSize {
-		if _, err := k.mapUserPage(va, emu.ProtRead|emu.ProtWrite|emu.ProtUser); err != nil {
-			return 0, err
+	u.made++ // also when memory ends in the middle of it: its addresses are used up
+	if err := k.mapStack(k.M.KernelSpace(), top); err != nil {
+		return 0, err
+	}
+	return top, nil
+}
+
+// pokeUser writes to pages of a space, whatever their rights.
+func (k *Kernel) pokeUser(space *emu.Space, va uint64, data []byte) error {
+	for len(data) > 0 {
+		pa, _, ok := space.Frame(va &^ uint64(x86.PageMask))
+		if !ok {
+			return fmt.Errorf("%#x is not mapped", va)
+		}
+		n := copy(k.M.Phys(pa, x86.PageSize)[va&x86.PageMask:], data)
+		va, data = va+uint64(n), data[n:]
+	}
+	return nil
+}
+
+// newProcess makes an address space with the program as it was linked and one
+// stack.
+func (k *Kernel) newProcess(h *userHalf) (err error) {
+	u := &k.user
+	if n := len(u.spaces); n > 0 {
+		h.space, u.spaces = u.spaces[n-1], u.spaces[:n-1]
+	} else {
+		if h.space, err = k.M.NewSpace(); err != nil {
+			return err
+		}
+		k.spaces = append(k.spaces, h.space)
+	}
+	h.stack = UserStackTop
+	if err := k.mapUser(h.space, u.image); err != nil {
+		return err
+	}
+	return k.mapStack(h.space, h.stack)
+}
+
+// freeProcess takes everything out of a process's address space. No CPU has
+// it any more.
+func (k *Kernel) freeProcess(space *emu.Space) {
+	first, last := k.user.image.Range()
+	for _, area := range [][2]uint64{{first, last - first}, {UserStackTop - UserStackSize, UserStackSize}} {
+		frames, err := space.Unmap(area[0], area[1])
+		if err != nil {
+			panic(err) // the area was mapped when the process began
+		}
+		for _, pa := range frames {
+			k.M.FreeFrame(pa)
 		}
 	}
-	u.made++
-	return top, nil
+	k.user.spaces = append(k.user.spaces, space)
 }
 
 // StartUser makes a task that calls a function of the user program in ring 3,
 // and puts it on the CPU's run queue, as StartTask does. What the function
 // returns, or gives to _exit, is its Result.
 func (c *CPU) StartUser(name string, fn uint64, args ...uint64) (*Thread, error) {
+	return c.startUser(name, false, fn, args)
+}
+
+// StartProcess is StartUser with an address space of its own: the program's
+// data are what they were when it was linked, and nobody else sees them.
+func (c *CPU) StartProcess(name string, fn uint64, args ...uint64) (*Thread, error) {
+	return c.startUser(name, true, fn, args)
+}
+
+func (c *CPU) startUser(name string, process bool, fn uint64, args []uint64) (*Thread, error) {
 	if c.K.user.image == nil {
 		return nil, fmt.Errorf("task %s: there is no user program", name)
 	}
@@ -130,7 +208,7 @@ func (c *CPU) StartUser(name string, fn uint64, args ...uint64) (*Thread, error)
 		return nil, fmt.Errorf("task %s: no memory for a stack: %w", name, err)
 	}
 	t := &Thread{Name: name, CPU: c.ID, top: top}
-	if err := c.createUser(t, fn, args); err != nil {
+	if err := c.createUser(t, process, fn, args); err != nil {
 		c.K.mm.freeStack(top)
 		c.K.freeUser(t)
 		return nil, fmt.Errorf("task %s: %w", name, err)
@@ -141,7 +219,7 @@ func (c *CPU) StartUser(name string, fn uint64, args ...uint64) (*Thread, error)
 
 // createUser fills the struct user_task, which begins with the registers that
 // the task enters ring 3 with, and the user stack.
-func (c *CPU) createUser(t *Thread, fn uint64, args []uint64) error {
+func (c *CPU) createUser(t *Thread, process bool, fn uint64, args []uint64) error {
 	pa, err := c.K.M.AllocFrames(1, 0)
 	if err != nil {
 		return err
@@ -149,11 +227,18 @@ func (c *CPU) createUser(t *Thread, fn uint64, args []uint64) error {
 	mem := c.K.M.Phys(pa, x86.PageSize)
 	clear(mem)
 	t.user = &userHalf{page: pa - physBase + PageOffset}
-	if t.user.stack, err = c.K.allocUserStack(); err != nil {
+	space := c.K.M.KernelSpace()
+	if process {
+		err = c.K.newProcess(t.user)
+		space = t.user.space
+	} else {
+		t.user.stack, err = c.K.allocUserStack()
+	}
+	if err != nil {
 		return err
 	}
 	regs := traps.RegsAt(t.user.page, mem[:traps.RegsSize64])
-	sp, err := c.pushUserArgs(regs, t.user.stack, args)
+	sp, err := c.K.pushUserArgs(space, regs, t.user.stack, args)
 	if err != nil {
 		return err
 	}
@@ -163,12 +248,15 @@ func (c *CPU) createUser(t *Thread, fn uint64, args []uint64) error {
 	regs.Set(traps.CS, x86.UserCS)
 	regs.Set(traps.SS, x86.UserDS)
 	regs.Set(traps.OrigAX, ^uint64(0))
-	return c.createThread(t, c.K.fn.userThread, t.user.page, t.top)
+	if err := c.createThread(t, c.K.fn.userThread, t.user.page, t.top); err != nil {
+		return err
+	}
+	return c.V.Write64(t.Addr+c.K.off.taskCR3, space.Root())
 }
 
 // pushUserArgs sets up a call by the System V convention that returns to
 // __user_exit.
-func (c *CPU) pushUserArgs(regs traps.Regs, top uint64, args []uint64) (uint64, error) {
+func (k *Kernel) pushUserArgs(space *emu.Space, regs traps.Regs, top uint64, args []uint64) (uint64, error) {
 	for i, a := range args {
 		if f, ok := traps.ArgField(i); ok {
 			regs.Set(f, a)
@@ -176,8 +264,8 @@ func (c *CPU) pushUserArgs(regs traps.Regs, top uint64, args []uint64) (uint64, 
 	}
 	rest := args[min(len(args), len(argRegs)):]
 	sp := (top - 8*uint64(len(rest))) &^ 15
-	for i, a := range append([]uint64{c.K.user.exit}, rest...) {
-		if err := c.V.Poke(sp-8+8*uint64(i), binary.LittleEndian.AppendUint64(nil, a)); err != nil {
+	for i, a := range append([]uint64{k.user.exit}, rest...) {
+		if err := k.pokeUser(space, sp-8+8*uint64(i), binary.LittleEndian.AppendUint64(nil, a)); err != nil {
 			return 0, err
 		}
 	}
@@ -190,13 +278,13 @@ func (k *Kernel) freeUser(t *Thread) {
 		return
 	}
 	k.M.FreeFrame(t.user.page - PageOffset + physBase)
-	if t.user.stack != 0 {
+	switch {
+	case t.user.space != nil:
+		k.freeProcess(t.user.space)
+	case t.user.stack != 0:
 		k.user.stacks = append(k.user.stacks, t.user.stack)
 	}
 }
-
-// IsUser says whether the thread is a user task.
-func (t *Thread) IsUser() bool { return t.user != nil }
 
 // Death is the report of the signal that ended a user task, nil if none did.
 func (t *Thread) Death() *Oops {
@@ -215,6 +303,9 @@ func (c *CPU) leaveUser() {
 	}
 	if err == nil && c.V.CPL() != 0 {
 		err = c.V.EnterRing0()
+	}
+	if err == nil {
+		err = c.V.SetSpace(c.K.M.KernelSpace())
 	}
 	if err != nil {
 		panic(err) // the engine refuses a register that it has

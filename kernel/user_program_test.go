@@ -143,3 +143,110 @@ func TestManyUserTasks(t *testing.T) {
 		}
 	}
 }
+
+// Processes have memory of their own, fresh each time; threads share theirs.
+func TestProcesses(t *testing.T) {
+	k := program(t, kernel.Config{CPUs: 2}, `
+long counter = 5;
+static char big[20000];
+long count(long n) { while (n--) { counter++; big[counter] = 1; sched_yield(); } return counter; }
+long die(void) { counter = 99; return *(volatile long *)8; }
+long spin(void) { for (;;) counter++; }
+long fetch(const long *p) { return *p; }
+`)
+	var tasks [6]*kernel.Thread
+	for cpu := range 2 {
+		require.NoError(t, k.Spawn(cpu, func(c *kernel.CPU) error {
+			for i := range 3 {
+				start := c.StartProcess
+				if i == 2 {
+					start = c.StartUser
+				}
+				task, err := start("p", userSym(t, k, "count"), uint64(10*(i+1)))
+				if err != nil {
+					return err
+				}
+				tasks[3*cpu+i] = task
+			}
+			return nil
+		}))
+	}
+	require.NoError(t, k.Wait())
+	var sum uint64
+	for i, task := range tasks {
+		ret, ok := task.Result()
+		require.True(t, ok)
+		if i%3 < 2 {
+			require.Equal(t, uint64(5+10*(i%3+1)), ret)
+		} else {
+			sum = max(sum, ret)
+		}
+	}
+	require.Equal(t, uint64(5+60), sum, "the two threads count together")
+	require.Equal(t, int64(65), returns(t, k, "count", 0))
+	process := func(fn string, args ...uint64) (*kernel.Thread, error) {
+		var task *kernel.Thread
+		err := k.Do(1, func(c *kernel.CPU) (err error) {
+			task, err = c.StartProcess("p", userSym(t, k, fn), args...)
+			return err
+		})
+		return task, err
+	}
+	for i := range 30 { // nothing is used up
+		task, err := process("count", 2)
+		require.NoError(t, err)
+		ret, _ := task.Result()
+		require.Equal(t, uint64(7), ret)
+		if i%10 == 0 {
+			task, err = process("die")
+			require.NoError(t, err)
+			require.Contains(t, task.Death().Title, "SIGSEGV")
+			k.SetBudget(20_000)
+			_, err = process("spin")
+			require.Error(t, err)
+			k.SetBudget(kernel.DefaultBudget)
+		}
+	}
+	// The stack of a thread is not there in a process.
+	second := uint64(kernel.UserStackTop - kernel.UserStackSize - 4096 - 8)
+	require.Nil(t, user(t, k, "fetch", second).Death())
+	task, err := process("fetch", second)
+	require.NoError(t, err)
+	require.NotNil(t, task.Death())
+	require.Equal(t, int64(65), returns(t, k, "count", 0), "the shared memory is as it was")
+}
+
+// More tasks at a time than there is room for: an error, and the others run.
+func TestTooManyUserTasks(t *testing.T) {
+	k := program(t, kernel.Config{}, "long f(long x) { return x + 1; }\n")
+	var tasks []*kernel.Thread
+	err := k.Do(0, func(c *kernel.CPU) error {
+		for i := uint64(0); ; i++ {
+			task, err := c.StartUser("many", userSym(t, k, "f"), i)
+			if err != nil {
+				return err
+			}
+			tasks = append(tasks, task)
+		}
+	})
+	require.ErrorContains(t, err, "task many: there are 128 user tasks already: -ENOMEM")
+	require.ErrorIs(t, err, kernel.ENOMEM)
+	require.Len(t, tasks, kernel.MaxUserTasks)
+	require.Equal(t, int64(8), returns(t, k, "f", 7))
+	for range 2 {
+		tasks = tasks[:0]
+		require.NoError(t, k.Do(0, func(c *kernel.CPU) error {
+			for i := range uint64(kernel.MaxUserTasks) {
+				task, err := c.StartUser("many", userSym(t, k, "f"), i)
+				require.NoError(t, err)
+				tasks = append(tasks, task)
+			}
+			return nil
+		}))
+		for i, task := range tasks {
+			ret, ok := task.Result()
+			require.True(t, ok)
+			require.Equal(t, uint64(i+1), ret)
+		}
+	}
+}

@@ -20,7 +20,10 @@ func (r *runner) startTask(c *kernel.CPU, s *lang.Step, op *lang.Call) *kernel.T
 		r.abort(c, at(op.Fn.Pos, err))
 	}
 	start := c.StartTask
-	if op.User {
+	switch {
+	case s.Process:
+		start = c.StartProcess
+	case op.User:
 		start = c.StartUser
 	}
 	name := s.Task

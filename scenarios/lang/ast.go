@@ -140,6 +140,7 @@ type Step struct {
 	Do      Op
 	On      int    // the CPU it runs on
 	Task    string // or ""
+	Process bool   // user: with memory of its own
 	Returns *Expr  // nil when not given
 	Crashes *Text  // nil when no crash is expected; "" is any crash
 	Into    string // variable that takes the result, or ""

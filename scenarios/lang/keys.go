@@ -168,7 +168,7 @@ var keyTable = []Key{
 	{Name: "value", Where: "action.store", Type: "expression", Meaning: "what to write", Required: true},
 
 	{Name: "call", Where: "step", Type: "fn(args)", Meaning: "calls a guest function", With: words("on task returns crashes into")},
-	{Name: "user", Where: "step", Type: "fn(args)", Meaning: "calls a function of the user program in ring 3, as a task", With: words("on task returns crashes into")},
+	{Name: "user", Where: "step", Type: "fn(args)", Meaning: "calls a function of the user program in ring 3, as a task", With: words("on task process returns crashes into")},
 	{Name: "parallel", Where: "step", Type: "list of steps", Meaning: "steps at the same time, one per CPU; several user tasks may share one", With: words("crashes")},
 	{Name: "register", Where: "step", Type: "probe, fault handler or list", Meaning: "registers; a list is the plural call", With: words("returns into " + onStep)},
 	{Name: "unregister", Where: "step", Type: "probe, fault handler or list", Meaning: "unregisters", With: words("returns into " + onStep)},
@@ -191,6 +191,7 @@ var keyTable = []Key{
 	{Name: "on", Where: "step", Type: "CPU", Meaning: "the CPU the step runs on; default 0, in parallel the step's place", Modifier: true},
 	{Name: "params", Where: "step", Type: "text", Meaning: "the module's parameters: NAME=VALUE ...", Modifier: true},
 	{Name: "task", Where: "step", Type: "task", Meaning: "the task that runs it", Modifier: true},
+	{Name: "process", Where: "step", Type: "true or false", Meaning: "the user task has memory of its own, default false", Modifier: true},
 	{Name: "returns", Where: "step", Type: "expression", Meaning: "what it must return", Modifier: true},
 	{Name: "crashes", Where: "step", Type: "text", Meaning: "it must crash, or for user the task be killed, the report having this text in it", Modifier: true},
 	{Name: "into", Where: "step", Type: "variable", Meaning: "takes the result", Modifier: true},

@@ -55,6 +55,9 @@ func (p *parser) step(n *node, c opCtx) *Step {
 	if n := f.get("task"); n != nil {
 		s.Task = p.word(n, "a task's name")
 	}
+	if n := f.get("process"); n != nil {
+		s.Process = p.boolean(n)
+	}
 	if n := f.get("returns"); n != nil {
 		s.Returns = p.returns(n, c.scope)
 	}

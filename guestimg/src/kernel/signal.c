@@ -225,13 +225,12 @@ int __probed setup_rt_frame(int sig, const struct k_sigaction *ka,
 {
 	struct user_task *u = current->user;
 	unsigned long sp = get_sigframe(u, ka, regs);
-	struct rt_sigframe f;
+	struct rt_sigframe f = { 0 };
 
 	/* x86_64 has no other way back. */
 	if (!(ka->sa_flags & SA_RESTORER) ||
 	    !access_ok((void *)sp, sizeof(f)))
 		return -EFAULT;
-	memset(&f, 0, sizeof(f));
 	f.pretcode = ka->sa_restorer;
 	f.uc.uc_flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
 	f.uc.uc_stack = u->sas;

@@ -88,12 +88,15 @@ long __probed do_syscall_64(long nr, struct pt_regs *regs)
 	return -ENOSYS;
 }
 
-/* What iretq would refuse. Linux has it fault and mends that (bad_iret,
- * arch/x86/kernel/traps.c fixup_bad_iret). */
-static int bad_user_frame(const struct pt_regs *regs)
+/* The error code of the #GP that iretq would raise, or -1. Linux has it fault
+ * and mends that (bad_iret, arch/x86/kernel/traps.c fixup_bad_iret). */
+static long bad_user_frame(const struct pt_regs *regs)
 {
-	return (long)(regs->ip << 16) >> 16 != (long)regs->ip ||
-	       regs->cs != __USER_CS || regs->ss != __USER_DS;
+	if (regs->cs != __USER_CS)
+		return (long)(regs->cs & 0xfffc);
+	if (regs->ss != __USER_DS)
+		return (long)(regs->ss & 0xfffc);
+	return (long)(regs->ip << 16) >> 16 == (long)regs->ip ? -1 : 0;
 }
 
 /*
@@ -114,8 +117,9 @@ void __probed exit_to_user_mode(struct pt_regs *regs)
 			rseq_handle_notify_resume(regs);
 		} else if (u->pending & ~u->blocked) {
 			do_signal(regs);
-		} else if (sysctl_sigreturn_check && bad_user_frame(regs)) {
-			force_sig_fault(SIGSEGV, SI_KERNEL, 0, 13, 0, 0);
+		} else if (sysctl_sigreturn_check && bad_user_frame(regs) >= 0) {
+			force_sig_fault(SIGSEGV, SI_KERNEL, 0, 13,
+					(unsigned long)bad_user_frame(regs), 0);
 		} else {
 			break;
 		}
