@@ -41,7 +41,7 @@ func kbuild(t testing.TB, name string, srcs []Source, provided ...Provided) (*Ke
 func TestKernelModules(t *testing.T) {
 	for _, c := range []struct{ name, sources string }{
 		{"kprobe_old", "kprobe_old.c"}, {"kprobe_new", "kprobe_new.c"}, {"jprobe", "jprobe.c"}, {"kretprobe", "kretprobe.c"},
-		{"old26", "old26.c"}, {"many", "many.c"}, {"spy", "spy.c"}, {"types", "types.c"}, {"calltrack", "calltrack/*"},
+		{"old26", "old26.c"}, {"many", "many.c"}, {"spy", "spy.c"}, {"types", "types.c"}, {"calltrack", "../../../scenarios/library/modules/calltrack/*"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -87,12 +87,12 @@ func TestSamples(t *testing.T) {
 		{"spy", "spy.c", "", read, []string{
 			`ram0 \[ram0\]: 9 of 9: "(The quick|x jumps o)" (54 68 65 20|78 20 6a 75)`,
 			`spy: 00000000: \w\w +\S`}},
-		{"calltrack", "calltrack/*", `"funcs=vfs_read; ram_read" only=emukp/0`, read, []string{
+		{"calltrack", "../../../scenarios/library/modules/calltrack/*", `"funcs=vfs_read; ram_read" only=emukp/0`, read, []string{
 			`calltrack: vfs_read: <\d+:1 n=1 mean=\d+ns failures=0 in flight=0 missed=0/0`,
 			`calltrack: ram_read: <\d+:1 n=1 mean=\d+ns failures=0 in flight=0 missed=0/0`,
 			`calltrack: 1 tasks`, `calltrack:       1 emukp/0          calls=2     last=9 worst=\d+ ns`,
 			`calltrack: gone`}},
-		{"calltrack", "calltrack/*", `period_ms=2 funcs=vfs_read;`, read, []string{
+		{"calltrack", "../../../scenarios/library/modules/calltrack/*", `period_ms=2 funcs=vfs_read;`, read, []string{
 			`calltrack: vfs_read: n=0 mean=0ns failures=0 in flight=0 missed=0/0`, `calltrack: 0 tasks`,
 			`calltrack: \d+ reports`, `calltrack: vfs_read: <\d+:1 n=1 .*`,
 			`calltrack: 1 tasks`, `calltrack:       1 emukp/0          calls=1     last=9 worst=\d+ ns`,
