@@ -21,6 +21,7 @@ import (
 	"emukp/scenarios"
 	"emukp/scenarios/lang"
 	"emukp/tracefs"
+	"emukp/traps"
 )
 
 var update = flag.Bool("update", false, "rewrite what the documentation has from the code and from the program")
@@ -41,6 +42,9 @@ var generated = map[string]func() string{
 	"event_errors": eventErrorsTable,
 	"event_limits": eventLimitsTable,
 	"regs":         func() string { return "`" + strings.Join(lang.RegNames(), "` `") + "`\n" },
+	"extypes":      exTypesTable,
+	"statuses":     statusTable,
+	"faultfigures": func() string { return "`" + strings.Join(lang.FaultFigures(), "` `") + "`\n" },
 }
 
 var generatedPart = regexp.MustCompile(`(?s)<!-- generated: (\w+) -->\n.*?<!-- end -->`)
@@ -142,14 +146,6 @@ func defaultsTable() string {
 	)
 }
 
-func featuresTable() string {
-	rows := [][]string{{"feature", "values", "meaning"}}
-	for _, f := range scenarios.Features() {
-		rows = append(rows, []string{"`" + f[0] + "`", f[1], f[2]})
-	}
-	return table(rows...)
-}
-
 func eventErrorsTable() string {
 	rows := [][]string{{"code", "text", "seen here"}}
 	for _, c := range tracefs.Codes() {
@@ -158,6 +154,14 @@ func eventErrorsTable() string {
 			seen = "no: " + why
 		}
 		rows = append(rows, []string{c.String(), c.Text(), seen})
+	}
+	return table(rows...)
+}
+
+func exTypesTable() string {
+	rows := [][]string{{"type", "number", "before ip := fixup"}}
+	for _, t := range traps.ExTypes() {
+		rows = append(rows, []string{"`EX_TYPE_" + t.Name + "`", fmt.Sprint(t.Num), t.Does})
 	}
 	return table(rows...)
 }
@@ -175,6 +179,22 @@ func eventLimitsTable() string {
 		{"bytes of a line", tracefs.MaxLine},
 	} {
 		rows = append(rows, []string{l.what, fmt.Sprint(l.n)})
+	}
+	return table(rows...)
+}
+
+func featuresTable() string {
+	rows := [][]string{{"feature", "values", "meaning"}}
+	for _, f := range scenarios.Features() {
+		rows = append(rows, []string{"`" + f[0] + "`", f[1], f[2]})
+	}
+	return table(rows...)
+}
+
+func statusTable() string {
+	rows := [][]string{{"status", "value"}}
+	for i, name := range traps.FaultStatusNames() {
+		rows = append(rows, []string{"`" + name + "`", fmt.Sprint(i)})
 	}
 	return table(rows...)
 }

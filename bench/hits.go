@@ -35,6 +35,18 @@ var hitBenches = []hitBench{
 		loop: "bench_hits", model: &kprobes.Classic, register: registerSite},
 	{name: "kprobe_hit_modern", what: "the same in the modern model: an int3 ends the step",
 		loop: "bench_hits", model: &kprobes.Modern, register: registerSite},
+	{name: "kprobe_hit_guest", what: "one kprobe hit, stepped, with a pre-handler in guest code",
+		loop: "bench_hits", model: &kprobes.Classic, register: registerGuestHandler},
+	{name: "fault_extable", what: "the same, its pre-handler faulting: the exception table's fixup",
+		loop: "bench_hits", model: &kprobes.Classic, register: registerFaulty("bench_pre_extable", nil)},
+	{name: "fault_handler", what: "the same with a fault handler of the chain, in Go, that skips the instruction",
+		loop: "bench_hits", model: &kprobes.Classic, register: registerFaulty("bench_pre_bad", skipBad)},
+	{name: "fault_robust", what: "the same with the robust patch: the handler is left by longjmp",
+		loop: "bench_hits", model: &kprobes.Classic, opts: kprobes.Options{RobustFaults: true}, register: registerFaulty("bench_pre_bad", nil)},
+	{name: "fault_setjmp", what: "the same with a setjmp in the handler, and its fault_handler pointing ip at a longjmp",
+		loop: "bench_hits", model: &kprobes.Classic, register: registerFaulty("bench_pre_setjmp", linkSetjmp)},
+	{name: "event_hit", what: "one hit of a probe event with two register arguments, modern model; Linux 6.1 in QEMU takes 2,059 ns over the int3",
+		loop: "bench_hits", model: &kprobes.Modern, register: registerEvent},
 	{name: "kprobe_hit_boosted", what: "the same boosted: the copy jumps home, no second trap",
 		loop: "bench_hits", model: &kprobes.Classic, opts: kprobes.Options{Boost: true}, register: registerSite},
 	{name: "kprobe_hit_emulated", what: "the same emulated: no copy is run, no second trap",
@@ -51,10 +63,6 @@ var hitBenches = []hitBench{
 		loop: "bench_calls", model: &kprobes.Modern, register: registerCall},
 	{name: "kprobe_call_stepped", what: "the same stepped with TF",
 		loop: "bench_calls", model: &kprobes.Modern, opts: kprobes.Options{Emulate: kprobes.EmulateNothing}, register: registerCall},
-	{name: "kprobe_hit_guest", what: "one kprobe hit, stepped, with a pre-handler in guest code",
-		loop: "bench_hits", model: &kprobes.Classic, register: registerGuestHandler},
-	{name: "event_hit", what: "one hit of a probe event with two register arguments, modern model; Linux 6.1 in QEMU takes 2,059 ns over the int3",
-		loop: "bench_hits", model: &kprobes.Modern, register: registerEvent},
 	{loop: "bench_calls", model: &kprobes.Classic},
 	{name: "jprobe_hit", what: "one jprobe hit: a guest entry that only calls jprobe_return, and the step",
 		loop: "bench_calls", model: &kprobes.Classic, register: registerJprobe},
@@ -66,14 +74,6 @@ var hitBenches = []hitBench{
 
 func registerSite(c *kernel.CPU, g *guest) error {
 	return g.s.Register(c, &kprobes.Kprobe{Symbol: "bench_site", Pre: nothing})
-}
-
-func registerRip(c *kernel.CPU, g *guest) error {
-	return g.s.Register(c, &kprobes.Kprobe{Symbol: "bench_rip_site", Pre: nothing})
-}
-
-func registerCall(c *kernel.CPU, g *guest) error {
-	return g.s.Register(c, &kprobes.Kprobe{Symbol: "bench_call_site", Pre: nothing})
 }
 
 // registerEvent keeps all records: dropping one would cost less.
@@ -96,6 +96,11 @@ func registerGuestHandler(c *kernel.CPU, g *guest) error {
 	if err != nil {
 		return err
 	}
+	return g.registerHandlers(c, kmod.Handlers{Pre: pre})
+}
+
+// registerHandlers puts a probe with handlers in guest code on the site.
+func (g *guest) registerHandlers(c *kernel.CPU, h kmod.Handlers) error {
 	krp, err := kretprobes.NewOn(c, g.s, kretprobes.Options{})
 	if err != nil {
 		return err
@@ -105,10 +110,18 @@ func registerGuestHandler(c *kernel.CPU, g *guest) error {
 		return err
 	}
 	p := &kprobes.Kprobe{Symbol: "bench_site"}
-	if _, err := mods.KprobeCell(p, kmod.Handlers{Pre: pre}); err != nil {
+	if _, err := mods.KprobeCell(p, h); err != nil {
 		return err
 	}
 	return g.s.Register(c, p)
+}
+
+func registerRip(c *kernel.CPU, g *guest) error {
+	return g.s.Register(c, &kprobes.Kprobe{Symbol: "bench_rip_site", Pre: nothing})
+}
+
+func registerCall(c *kernel.CPU, g *guest) error {
+	return g.s.Register(c, &kprobes.Kprobe{Symbol: "bench_call_site", Pre: nothing})
 }
 
 func registerReturn(style kretprobes.Style) func(*kernel.CPU, *guest) error {

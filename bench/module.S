@@ -60,6 +60,52 @@ bench_pre:			/* a pre-handler that does nothing */
 	ret
 	.size	bench_pre, . - bench_pre
 
+	/* Pre-handlers that touch memory that is not there, and four ways out. */
+#define ABSENT	0x123000
+	.globl	bench_pre_bad, bench_pre_extable, bench_pre_setjmp, bench_fault
+	.type	bench_pre_bad, @function
+bench_pre_bad:
+	movq	ABSENT, %rax
+	xorl	%eax, %eax
+	ret
+	.size	bench_pre_bad, . - bench_pre_bad
+
+	.type	bench_pre_extable, @function
+bench_pre_extable:
+1:	movq	ABSENT, %rax
+2:	xorl	%eax, %eax
+	ret
+	_ASM_EXTABLE(1b, 2b)
+	.size	bench_pre_extable, . - bench_pre_extable
+
+	.type	bench_pre_setjmp, @function
+bench_pre_setjmp:
+	pushq	%rbp
+	movq	%rsp, %rbp
+	movq	$bench_jmp_buf, %rdi
+	call	*bench_setjmp(%rip)
+	testl	%eax, %eax
+	jnz	1f			/* came here because of longjmp() */
+	movq	ABSENT, %rax
+1:	xorl	%eax, %eax
+	popq	%rbp
+	ret
+	.size	bench_pre_setjmp, . - bench_pre_setjmp
+
+	.type	bench_fault, @function
+bench_fault:				/* (p, regs, trapnr) */
+	movq	$bench_trampoline, PT_IP(%rsi)
+	movl	$1, %eax
+	ret
+	.size	bench_fault, . - bench_fault
+
+	.type	bench_trampoline, @function
+bench_trampoline:
+	movq	$bench_jmp_buf, %rdi
+	movl	$1, %esi
+	jmp	*bench_longjmp(%rip)
+	.size	bench_trampoline, . - bench_trampoline
+
 	.balign	4096
 	.type	bench_idle, @function
 bench_idle:
@@ -74,4 +120,8 @@ bench_idle:
 bench_jprobe_return:		/* filled in: the kernel's addresses change */
 	.quad	0
 	.size	bench_jprobe_return, . - bench_jprobe_return
+	.globl	bench_setjmp, bench_longjmp
+bench_setjmp:	.quad	0
+bench_longjmp:	.quad	0
+bench_jmp_buf:	.fill	8, 8, 0
 	.section .note.GNU-stack, "", @progbits

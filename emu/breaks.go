@@ -59,7 +59,8 @@ func (v *VCPU) retranslate(addr uint64) error {
 
 // A hostInsn is an instruction that must not reach the engine: RDTSC reads the
 // host's clock, RDRAND and RDSEED its random numbers, a control register would
-// change paging behind the machine's back, and DR7 crashes the engine.
+// change paging behind the machine's back, DR7 crashes the engine, and a
+// model-specific register that does not exist would raise no fault.
 type hostInsn struct {
 	op       hostOpcode
 	len      int
@@ -75,6 +76,8 @@ const (
 	opRDRAND
 	opMovCR // MOV to a control register
 	opMovDR // MOV to a debug register
+	opRDMSR
+	opWRMSR
 )
 
 func hostOp(in *x86.Insn) hostOpcode {
@@ -84,6 +87,10 @@ func hostOp(in *x86.Insn) hostOpcode {
 	switch {
 	case in.Opcode == 0x31:
 		return opRDTSC
+	case in.Opcode == 0x32:
+		return opRDMSR
+	case in.Opcode == 0x30:
+		return opWRMSR
 	case in.Opcode == 0x01 && in.ModRM == 0xf9:
 		return opRDTSCP
 	case in.Opcode == 0x22 && (in.Reg() == 0 || in.Reg() == 3 || in.Reg() == 4):
@@ -151,7 +158,7 @@ func (v *VCPU) emulate() (x *Exit, done bool) {
 		return &v.exit, true
 	}
 	if v.CPL() != 0 {
-		return nil, false // CR4.TSD: #GP, and the kernel decides
+		return nil, false // CR4.TSD, or privileged: #GP, and the kernel decides
 	}
 	switch h.op {
 	case opMovCR:
@@ -160,6 +167,10 @@ func (v *VCPU) emulate() (x *Exit, done bool) {
 			return &v.exit, true
 		}
 	case opMovDR: // there are none, and the engine's own crash it
+	case opRDMSR, opWRMSR:
+		if x := v.msrInsn(h.op == opWRMSR); x != nil {
+			return x, true
+		}
 	default:
 		now := v.m.Instructions()
 		v.SetReg(x86.RAX, now&0xffffffff)

@@ -169,6 +169,8 @@ func TestSoftInterruptNeedsDPL3(t *testing.T) {
 		{"\x90\xcd\xf1", "#GP code 0x78a"}, //
 		{"\x90\xf4", "#GP code 0x0"},       // hlt
 		{"\x90\x0f\x31", "#GP code 0x0"},   // rdtsc: CR4.TSD
+		{"\x90\x0f\x32", "#GP code 0x0"},   // rdmsr
+		{"\x90\x0f\x30", "#GP code 0x0"},   // wrmsr
 		{"\x90\x48\x8b\x04\x25\x00\x00\x00\x82", "#PF code 0x5 at 0xffffffff82000000"},
 	} {
 		user(t, v, c.program)

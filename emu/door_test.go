@@ -27,8 +27,8 @@ func trapStub(t testing.TB, v *VCPU, vec x86.Vector, fn string) {
 		"\xcd\xf1"+ //                                PUSHREGS
 		"\xfc"+fn+ //                                 cld
 		"\xcd\xf2"+ //                                POPREGS
-		"\xf6\x44\x24\x10\x03\x74\x03\x0f\x01\xf8"+ // testb; jz; swapgs
-		"\x48\x83\xc4\x08\x48\xcf"))) //           1: addq $8,%rsp; iretq
+		"\xf6\x44\x24\x10\x03\x75\x06"+ //             testb; jnz 2f
+		"\x48\x83\xc4\x08\x48\xcf"))) //              addq $8,%rsp; iretq
 	require.NoError(t, v.FlushCode(at, 0x80))
 }
 

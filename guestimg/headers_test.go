@@ -29,7 +29,7 @@ func moduleHeaders(t *testing.T) []string {
 	})
 	require.NoError(t, err)
 	require.Greater(t, len(list), 100)
-	return append(list, "asm/ptrace.h", "asm/percpu.h", "asm/processor.h", "asm/segment.h", "stdarg.h", "stddef.h")
+	return append(list, "asm/ptrace.h", "asm/percpu.h", "asm/processor.h", "asm/segment.h", "asm/msr.h", "stdarg.h", "stddef.h")
 }
 
 // Every header compiles alone, twice over, without a warning.

@@ -25,9 +25,15 @@ type KernelModule struct {
 	Unknown []string
 	// Needs are the modules whose symbols it uses, in the order in which they
 	// were provided.
-	Needs []string
+	Needs []Need
 	// Warnings is what the compiler had to say.
 	Warnings string
+}
+
+// A Need is a module and the symbols of it that are used, sorted.
+type Need struct {
+	Module  string   `json:"module"`
+	Symbols []string `json:"symbols"`
 }
 
 // Provided are the symbols that a module offers to those loaded after it.
@@ -181,20 +187,20 @@ func (m *KernelModule) resolve(needs []string, kernel *Image, provided []Provide
 			}
 		}
 	}
-	scripted, used := scriptSymbols(), map[string]bool{}
+	scripted, used := scriptSymbols(), map[string][]string{}
 	for _, n := range needs {
 		if s, ok := kernel.Sym(n); ok && s.Global || scripted[n] {
 			continue
 		}
 		if mod, ok := owner[n]; ok {
-			used[mod] = true
+			used[mod] = append(used[mod], n)
 		} else {
 			m.Unknown = append(m.Unknown, n)
 		}
 	}
 	for _, p := range provided {
-		if used[p.Module] {
-			m.Needs = append(m.Needs, p.Module)
+		if syms := used[p.Module]; syms != nil {
+			m.Needs = append(m.Needs, Need{p.Module, syms})
 		}
 	}
 	return syms

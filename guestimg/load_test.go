@@ -79,35 +79,6 @@ func TestLoadCopies(t *testing.T) {
 	require.Equal(t, before, im.Segments[0].Data)
 }
 
-func TestExTableRefuses(t *testing.T) {
-	im := builtin(t)
-	_, data, ok := im.Section("__ex_table")
-	require.True(t, ok)
-	addr, _, _ := im.Section("__ex_table")
-	saved := bytes.Clone(data)
-
-	binary.LittleEndian.PutUint32(data[exEntrySize+4:], 0)
-	_, err := im.ExTable()
-	require.ErrorContains(t, err, "vmguest: __ex_table entry 1 at ")
-	require.ErrorContains(t, err, "fixup")
-	require.ErrorContains(t, err, "is outside the text")
-
-	copy(data, saved)
-	binary.LittleEndian.PutUint32(data, 0x7fffffff)
-	_, err = im.ExTable()
-	require.ErrorContains(t, err, "entry 0 at ")
-	require.ErrorContains(t, err, "insn")
-
-	copy(data, saved)
-	for i := range im.Sections {
-		if im.Sections[i].Addr == addr {
-			im.Sections[i].Data = data[:len(data)-5]
-		}
-	}
-	_, err = im.ExTable()
-	require.ErrorContains(t, err, "not a multiple of 12")
-}
-
 // Whatever Load takes can be asked everything without a panic.
 func FuzzLoad(f *testing.F) {
 	f.Add(tinyELF(f))

@@ -66,13 +66,22 @@ func buildModule(ctx context.Context, srcs []Source, base uint64, kernel *Image,
 		return nil, err
 	}
 	objs := []string{"kernel.lds"}
+	more, err := w.compileAll(srcs)
+	if err != nil {
+		return nil, err
+	}
+	return w.link(base, "0", append(objs, more...))
+}
+
+// compileAll makes an object of each source and returns their names.
+func (w *workshop) compileAll(srcs []Source) (objs []string, err error) {
 	for _, s := range srcs {
 		if _, err := w.object(s); err != nil {
 			return nil, err
 		}
 		objs = append(objs, objName(s))
 	}
-	return w.link(base, "0", objs)
+	return objs, nil
 }
 
 // object makes a source's object file; the text is the compiler's warnings.
@@ -133,7 +142,7 @@ func quotable(file string) bool {
 	clean := filepath.ToSlash(filepath.Clean(file))
 	first, _, _ := strings.Cut(clean, "/")
 	switch first {
-	case ".", "include", "arch", "in", "image.lds", "kernel.lds", "out.elf":
+	case ".", "include", "arch", "in", "user", "image.lds", "kernel.lds", "out.elf":
 		return false
 	}
 	return filepath.IsLocal(file) && !strings.HasSuffix(clean, ".o")
@@ -190,6 +199,12 @@ var linkName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // headers, base and kernel. File and Line, which only messages show, do not
 // count, nor does the compiler.
 func CacheKey(srcs []Source, base uint64, kernel *Image) string {
+	what := "emukp module 1 " + kernel.Arch.Name + " " + kernel.Hash
+	files, err := supportFiles(kernel.Arch.Name)
+	return cacheKey(what, append(cflags(false), ldflags(base, "0")...), files, err, srcs)
+}
+
+func cacheKey(what string, flags []string, files []namedFile, err error, srcs []Source) string {
 	h := sha256.New()
 	put := func(b []byte) {
 		var n [8]byte
@@ -197,11 +212,10 @@ func CacheKey(srcs []Source, base uint64, kernel *Image) string {
 		h.Write(n[:])
 		h.Write(b)
 	}
-	put([]byte("emukp module 1 " + kernel.Arch.Name + " " + kernel.Hash))
-	for _, f := range append(cflags(false), ldflags(base, "0")...) {
+	put([]byte(what))
+	for _, f := range flags {
 		put([]byte(f))
 	}
-	files, err := supportFiles(kernel.Arch.Name)
 	if err != nil {
 		put([]byte(err.Error())) // no headers for this architecture: no build either
 	}

@@ -88,6 +88,7 @@ type workshop struct {
 	version string
 	cancel  context.CancelFunc
 	ctx     context.Context
+	user    bool // what is made is for ring 3
 }
 
 func newWorkshop(ctx context.Context, archName string, o Options) (*workshop, error) {
@@ -191,13 +192,21 @@ func (w *workshop) clang() bool { return strings.Contains(w.version, "clang") }
 // compile makes obj from the file src; extra flags come last. The text is what
 // the compiler warns of.
 func (w *workshop) compile(lang, src, obj string, extra ...string) (string, error) {
-	args := append(cflags(w.clang()), extra...)
+	flags := cflags
+	if w.user {
+		flags = userCflags
+	}
+	args := append(flags(w.clang()), extra...)
 	return w.run("cc", append(args, "-x", lang, "-c", src, "-o", obj)...)
 }
 
 // link makes an image from objects, in their order.
 func (w *workshop) link(base uint64, entry string, objs []string) ([]byte, error) {
-	args := append(ldflags(base, entry), "-o", "out.elf")
+	flags := ldflags
+	if w.user {
+		flags = userLdflags
+	}
+	args := append(flags(base, entry), "-o", "out.elf")
 	if _, err := w.run("ld", append(args, objs...)...); err != nil {
 		return nil, err
 	}
@@ -212,18 +221,24 @@ type namedFile struct {
 // supportFiles are the headers and the linker script under the names they
 // have in a workshop, sorted.
 func supportFiles(archName string) ([]namedFile, error) {
-	files := []namedFile{}
-	for _, d := range []struct{ from, to string }{
+	return sourceFiles([][2]string{
 		{"src/" + archName + "/include", "arch/include"},
 		{"src/image.lds", "image.lds"},
 		{"src/include", "include"},
-	} {
-		err := fs.WalkDir(sources, d.from, func(p string, e fs.DirEntry, err error) error {
+	})
+}
+
+// sourceFiles are embedded files and trees of them under other names.
+func sourceFiles(dirs [][2]string) ([]namedFile, error) {
+	files := []namedFile{}
+	for _, d := range dirs {
+		from, to := d[0], d[1]
+		err := fs.WalkDir(sources, from, func(p string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
 				return err
 			}
 			data, err := sources.ReadFile(p)
-			files = append(files, namedFile{d.to + strings.TrimPrefix(p, d.from), data})
+			files = append(files, namedFile{to + strings.TrimPrefix(p, from), data})
 			return err
 		})
 		if err != nil {

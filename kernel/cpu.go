@@ -112,6 +112,7 @@ func (c *CPU) ended(err error) {
 		for _, reset := range c.K.Resets {
 			reset(c)
 		}
+		c.leaveUser()
 		c.resetTasks()
 	}
 	if !errors.Is(err, errKilled) {

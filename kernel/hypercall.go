@@ -23,13 +23,18 @@ const (
 	hcTaskDead    = 11
 	hcResched     = 12
 
-	hcKprobes      = 16
-	hcGetPages     = 17
-	hcFreePages    = 18
-	hcSprintSymbol = 19
-	hcLookupName   = 20
-	hcDumpStack    = 21
-	hcSynchronize  = 22
+	hcKprobes                = 16
+	hcGetPages               = 17
+	hcFreePages              = 18
+	hcSprintSymbol           = 19
+	hcLookupName             = 20
+	hcDumpStack              = 21
+	hcSynchronize            = 22
+	hcRegisterFaultHandler   = 32
+	hcUnregisterFaultHandler = 33
+	hcSignal                 = 42
+	hcSequence               = 43
+	hcUserKilled             = 44
 )
 
 // hypercall serves int $0xf0: number in RAX, arguments in RDI, RSI, RDX.
@@ -60,6 +65,14 @@ func (c *CPU) hypercall() {
 		ret = c.K.M.Now()
 	case hcSyscall:
 		c.trap(arg0, x86.VecSyscall, 0)
+	case hcRegisterFaultHandler, hcUnregisterFaultHandler:
+		ret = c.faultHandlerHypercall(n, arg0, arg1 != 0, arg2)
+	case hcSignal:
+		c.K.Trace.Emit(c, Event{Kind: EvSignal, Name: SignalName(int(arg0)), IP: arg1, Arg: arg2})
+	case hcSequence:
+		c.K.Trace.Emit(c, Event{Kind: EvSequence, Name: sequenceName(arg0), IP: arg1, Arg: arg2})
+	case hcUserKilled:
+		c.userKilled(arg0, int(arg1), arg2, v.Reg(x86.RCX))
 	default:
 		var ok bool
 		if ret, ok = c.memHypercall(n, arg0, arg1, arg2); !ok {
@@ -127,14 +140,8 @@ func (h *host) IRQ(t *traps.Trap) {
 	}
 }
 
-// Syscall knows no calls yet: -ENOSYS stays in ax.
+// Syscall has nothing to add to the guest's do_syscall_64.
 func (h *host) Syscall(*traps.Trap) {}
-
-// Signal ends a user task.
-func (h *host) Signal(t *traps.Trap) {
-	c := cpuOf(t)
-	c.Die(c.oops(fmt.Sprintf("user task killed by %s (%s)", signalOf(t.Vector), t.Vector), t))
-}
 
 // Die is an oops.
 func (h *host) Die(t *traps.Trap) {
@@ -143,19 +150,4 @@ func (h *host) Die(t *traps.Trap) {
 		return
 	}
 	c.Die(c.oopsTrap(t))
-}
-
-// signalOf is the signal that Linux sends (arch/x86_64/kernel/traps.c).
-func signalOf(v x86.Vector) string {
-	switch v {
-	case x86.DE, x86.MF, x86.XM:
-		return "SIGFPE"
-	case x86.DB, x86.BP:
-		return "SIGTRAP"
-	case x86.UD:
-		return "SIGILL"
-	case x86.NP, x86.SS, x86.AC:
-		return "SIGBUS"
-	}
-	return "SIGSEGV"
 }

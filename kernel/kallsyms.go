@@ -14,7 +14,8 @@ import (
 // (kernel/kallsyms.c). A name that a module defines hides the kernel's.
 type Kallsyms struct {
 	images []*guestimg.Image
-	addrs  []symbol // functions and labels in text and data, by address
+	user   *guestimg.Image // ring 3's; every other name hides its names
+	addrs  []symbol        // functions and labels in text and data, by address
 }
 
 type symbol struct {
@@ -25,6 +26,19 @@ type symbol struct {
 
 func (ks *Kallsyms) add(im *guestimg.Image, module string) {
 	ks.images = append(ks.images, im)
+	ks.addSymbols(im, module)
+}
+
+// addUser makes the symbols of the user program known, as "user:name" too.
+func (ks *Kallsyms) addUser(im *guestimg.Image) {
+	ks.user = im
+	ks.addSymbols(im, userModule)
+}
+
+// userModule is what stands for a module's name in a user program's symbols.
+const userModule = "user"
+
+func (ks *Kallsyms) addSymbols(im *guestimg.Image, module string) {
 	for i, s := range im.Syms {
 		if s.Type == guestimg.Abs || s.Type == guestimg.Label && s.Size == 0 {
 			continue
@@ -80,6 +94,9 @@ func (ks *Kallsyms) Symbol(name string) (guestimg.Symbol, bool) {
 		if s, ok := ks.images[i].Sym(name); ok && s.Type != guestimg.Abs {
 			return s, true
 		}
+	}
+	if ks.user != nil {
+		return ks.inModule(userModule, name)
 	}
 	return guestimg.Symbol{}, false
 }

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 
 	"emukp/emu"
@@ -64,6 +65,8 @@ type Kernel struct {
 	// RealReturn finds out where a word on the stack really returns to when
 	// return probes have replaced it; nil when nobody does.
 	RealReturn func(c *CPU, at, addr uint64) (uint64, bool)
+	// MinorFaults is the number of pages that came on demand.
+	MinorFaults uint64
 	// Inject holds what comes from outside at counted instructions.
 	Inject Injector
 
@@ -78,8 +81,12 @@ type Kernel struct {
 	spaces  []*emu.Space
 	pages   pages
 	pagers  []func(c *CPU, t *traps.Trap) bool
+	lazy    map[lazyPage]emu.Prot
 	threads []*Thread
+	user    userMemory
 	fn      guestFuncs
+
+	guestHandlers map[uint64]*traps.FaultHandler // fault handlers that are guest functions
 }
 
 // offsets of fields in guest structures (guestimg's absolute symbols).
@@ -91,6 +98,7 @@ type offsets struct {
 	taskSP, taskState, taskNext           uint64
 	taskOnRQ, taskExitCode                uint64
 	taskCall                              uint64
+	taskUser, userPending, userInfo       uint64
 	rqLock, rqQueue, rqCurr, rqRunning    uint64
 	tssSP0                                uint64
 	taskList, tasklistLock                uint64
@@ -100,6 +108,7 @@ type offsets struct {
 type guestFuncs struct {
 	callReturn, cpuIdle, kthreadCreate, switchTo, doNothing uint64
 	taskCall, wakeUp, killTask                              uint64
+	userThread, forceSigFault                               uint64
 }
 
 // Boot makes a machine, loads the built-in guest kernel and starts its CPUs.
@@ -120,8 +129,10 @@ func Boot(cfg Config) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{M: m, cfg: cfg}
+	k := &Kernel{M: m, cfg: cfg, lazy: map[lazyPage]emu.Prot{}, guestHandlers: map[uint64]*traps.FaultHandler{}}
 	k.Trace.k = k
+	k.Notes = []func(*CPU) []string{(*CPU).faultNote}
+	k.AddPager(k.handleMMFault)
 	k.Traps.Host = (*host)(k)
 	if err := k.boot(); err != nil {
 		k.Close()
@@ -159,21 +170,38 @@ func (k *Kernel) boot() (err error) {
 	return nil
 }
 
-// addImage places an image and makes its symbols and tables known.
+// addImage places an image and makes its symbols and tables known; nothing is
+// changed when it is refused.
 func (k *Kernel) addImage(im *guestimg.Image, module string) error {
+	if err := k.addExTable(im); err != nil {
+		return err
+	}
+	if err := k.mm.place(im); err != nil {
+		k.Traps.ExTable.Remove(im.Range())
+		return err
+	}
+	k.Syms.add(im, module)
+	return nil
+}
+
+// addExTable adds an image's exception table: what package guestimg finds
+// wrong with it, and what the trap code does, is refused with its place.
+func (k *Kernel) addExTable(im *guestimg.Image) error {
 	entries, err := im.ExTable()
 	if err != nil {
 		return err
 	}
-	if err := k.mm.place(im); err != nil {
-		return err
-	}
-	k.Syms.add(im, module)
+	section, _, _ := im.Section("__ex_table")
 	table := make([]traps.Entry, len(entries))
 	for i, e := range entries {
-		table[i] = traps.Entry{Insn: e.Insn, Fixup: e.Fixup, Type: e.Type}
+		table[i] = traps.Entry{Insn: e.Insn, Fixup: e.Fixup, Data: traps.ExData(e.Type), At: section + uint64(e.Off)}
 	}
-	return k.Traps.ExTable.Add(table)
+	err = k.Traps.ExTable.Add(table)
+	var bad *traps.ExError
+	if errors.As(err, &bad) {
+		return fmt.Errorf("%s (for %s): %s", guestimg.ExEntry{Off: int(bad.Entry.At - section)}.Place(), im.Where(bad.Entry.Insn), bad.Why)
+	}
+	return err
 }
 
 // resolve finds what the kernel itself needs in its image.
@@ -189,6 +217,7 @@ func (k *Kernel) resolve() error {
 		{"__off_task_stack", &k.off.taskStack}, {"__off_task_cr3", &k.off.taskCR3},
 		{"__off_task_sp", &k.off.taskSP}, {"__off_task_state", &k.off.taskState}, {"__off_task_next", &k.off.taskNext},
 		{"__off_task_on_rq", &k.off.taskOnRQ}, {"__off_task_exit_code", &k.off.taskExitCode},
+		{"__off_task_user", &k.off.taskUser}, {"__off_user_pending", &k.off.userPending}, {"__off_user_info", &k.off.userInfo},
 		{"__size_task_call", &k.off.taskCall}, {"__off_cpu_rq_lock", &k.off.rqLock}, {"__off_cpu_rq_queue", &k.off.rqQueue},
 		{"__off_cpu_rq_curr", &k.off.rqCurr}, {"__off_cpu_rq_nr_running", &k.off.rqRunning}, {"__off_cpu_tss_sp0", &k.off.tssSP0},
 	}
@@ -206,6 +235,7 @@ func (k *Kernel) resolve() error {
 		{"cpu_data", &k.off.cpuData}, {"__call_return", &k.fn.callReturn}, {"cpu_idle", &k.fn.cpuIdle},
 		{"kthread_create", &k.fn.kthreadCreate}, {"__switch_to", &k.fn.switchTo}, {"do_nothing", &k.fn.doNothing},
 		{"task_call", &k.fn.taskCall}, {"wake_up_process", &k.fn.wakeUp}, {"kill_task", &k.fn.killTask},
+		{"user_thread", &k.fn.userThread}, {"force_sig_fault", &k.fn.forceSigFault},
 		{"task_list", &k.off.taskList}, {"tasklist_lock", &k.off.tasklistLock},
 	}
 	for _, s := range syms {

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 
 	"emukp/emu"
@@ -20,6 +21,7 @@ func (c *CPU) Call(fn uint64, args ...uint64) (uint64, error) {
 	saved := c.V.SaveContext()
 	sp, err := c.pushArgs(args)
 	if err != nil {
+		c.dieOfStack(err)
 		return 0, fmt.Errorf("call of %s: %w", c.K.Syms.Name(fn), err)
 	}
 	c.V.SetReg(x86.RSP, sp)
@@ -28,6 +30,15 @@ func (c *CPU) Call(fn uint64, args ...uint64) (uint64, error) {
 	ret := c.V.Reg(x86.RAX)
 	c.V.RestoreContext(&saved)
 	return ret, nil
+}
+
+// dieOfStack: what is pushed into the page below a stack is an overflow, as it
+// would be if the guest had made the call.
+func (c *CPU) dieOfStack(err error) {
+	var f *emu.Fault
+	if errors.As(err, &f) && c.K.mm.stackGuard(f.Addr) {
+		c.Die(c.oops(fmt.Sprintf("BUG: kernel stack overflow (call) at %016x", f.Addr), nil))
+	}
 }
 
 var argRegs = [6]x86.Reg{x86.RDI, x86.RSI, x86.RDX, x86.RCX, x86.R8, x86.R9}

@@ -30,7 +30,11 @@ func TestModuleDelays(t *testing.T) {
 	loadKernelModule(t, k, "threads")
 	for how := range 4 {
 		over := int64(call(t, k, 0, "threads_delay", uint64(how)))
-		require.True(t, over >= 0 && over < 50_000, "%d: %d ns", how, over)
+		most := int64(20_000)
+		if how == 3 { // a sleeper is woken by the idle loop
+			most = 200_000
+		}
+		require.True(t, over >= 0 && over < most, "%d: %d ns", how, over)
 	}
 }
 
@@ -42,13 +46,15 @@ func TestTaskSleepsForATime(t *testing.T) {
 	_, ok := a.Result()
 	require.True(t, ok)
 	require.InDelta(t, 7_000_000, k.M.Now()-before, 1_000_000, "ns")
-	addr, _ := k.Syms.Lookup("msleep")
-	err := k.Do(0, func(c *kernel.CPU) error {
-		c.PreemptDisable()
-		_, err := c.Call(addr, 1)
-		return err
-	})
-	require.ErrorContains(t, err, "BUG: sleeping function called from invalid context")
+	for _, fn := range []string{"msleep", "synchronize_sched"} {
+		addr, _ := k.Syms.Lookup(fn)
+		err := k.Do(0, func(c *kernel.CPU) error {
+			c.PreemptDisable()
+			_, err := c.Call(addr, 1)
+			return err
+		})
+		require.ErrorContains(t, err, "BUG: sleeping function called from invalid context", fn)
+	}
 }
 
 func TestModulePerCPU(t *testing.T) {

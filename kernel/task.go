@@ -92,6 +92,7 @@ type Thread struct {
 	ended  bool
 	killed bool
 	ret    uint64
+	user   *userHalf // nil for a kernel thread
 }
 
 // Result is what the thread's function returned; ok is false as long as it
@@ -116,7 +117,7 @@ func (c *CPU) StartTask(name string, fn uint64, args ...uint64) (*Thread, error)
 		return nil, fmt.Errorf("task %s: no memory for a stack: %w", name, err)
 	}
 	t := &Thread{Name: name, CPU: c.ID, top: top}
-	if err := c.createThread(t, fn, args); err != nil {
+	if err := c.createCall(t, fn, args); err != nil {
 		c.K.mm.freeStack(top)
 		return nil, err
 	}
@@ -124,30 +125,33 @@ func (c *CPU) StartTask(name string, fn uint64, args ...uint64) (*Thread, error)
 	return t, c.WakeTask(t)
 }
 
-// createThread writes struct task_call to the top of the new stack and lets
-// the guest's kthread_create do the rest.
-func (c *CPU) createThread(t *Thread, fn uint64, args []uint64) error {
+// createCall writes struct task_call to the top of the new stack.
+func (c *CPU) createCall(t *Thread, fn uint64, args []uint64) error {
 	at := (t.top - c.K.off.taskCall) &^ 15
 	call := make([]byte, c.K.off.taskCall)
 	binary.LittleEndian.PutUint64(call, fn)
 	for i, a := range args {
 		binary.LittleEndian.PutUint64(call[8+8*i:], a)
 	}
+	if err := c.V.Write(at, call); err != nil {
+		return err
+	}
+	return c.createThread(t, c.K.fn.taskCall, at, at)
+}
+
+// createThread lets the guest's kthread_create make a thread that runs
+// fn(arg) on the stack that ends at top.
+func (c *CPU) createThread(t *Thread, fn, arg, top uint64) error {
 	name, err := c.bounce(commLen)
 	if err != nil {
 		return err
 	}
 	comm := make([]byte, commLen)
 	copy(comm[:commLen-1], t.Name)
-	for _, w := range []struct {
-		addr uint64
-		data []byte
-	}{{at, call}, {name, comm}} {
-		if err := c.V.Write(w.addr, w.data); err != nil {
-			return err
-		}
+	if err := c.V.Write(name, comm); err != nil {
+		return err
 	}
-	addr, err := c.Call(c.K.fn.kthreadCreate, c.K.fn.taskCall, at, at, name)
+	addr, err := c.Call(c.K.fn.kthreadCreate, fn, arg, top, name)
 	if err != nil {
 		return err
 	}
@@ -217,6 +221,7 @@ func (k *Kernel) buryTask(c *CPU, addr uint64) {
 	t.ended = true
 	t.ret, _ = c.V.Read64(addr + k.off.taskExitCode)
 	k.mm.freeStack(t.top)
+	k.freeUser(t)
 }
 
 // resetTasks gives the CPU's run queue up after its code was: what was

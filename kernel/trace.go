@@ -12,31 +12,37 @@ type EventKind uint8
 
 // Kinds of events.
 const (
-	EvTrap    EventKind = iota // a trap was delivered: Vector, Arg = error code
-	EvTrapRet                  // its do_* function is done: IP is where it returns to
-	EvHit                      // a probe's int3 was hit: Name, IP = the site
-	EvPre                      // a pre-handler returned: Name, Arg = its value
-	EvStep                     // the copied instruction begins: IP = slot
-	EvPost                     // a post-handler returned: Name
-	EvMiss                     // a hit inside a hit: Name, nmissed counted
-	EvFault                    // a fault handler was asked: Name, Arg = its value
-	EvRestart                  // an int3 that is no longer there: IP = where it goes on
-	EvIPI                      // sent: Vector, Arg = target CPU
-	EvPoke                     // text changed: IP = address, Arg = bytes
-	EvNMI                      // an NMI was taken
-	EvSwitch                   // the scheduler chose this CPU
-	EvLog                      // printk: Name = text
-	EvReg                      // a probe was registered or removed: Name = what
-	EvReturn                   // a return handler has run: Name, IP = where it returns to, Arg = ax
-	EvLongjmp                  // a handler was left by a fault: Name, IP = where it was
-	EvEvent                    // a probe event: Name = its line, IP = the probe or where it returns to
-	EvEmulate                  // the probed instruction was emulated: IP = the site
-	EvBoost                    // the CPU was sent into a boosted slot: IP = slot
+	EvTrap     EventKind = iota // a trap was delivered: Vector, Arg = error code
+	EvTrapRet                   // its do_* function is done: IP is where it returns to
+	EvHit                       // a probe's int3 was hit: Name, IP = the site
+	EvPre                       // a pre-handler returned: Name, Arg = its value
+	EvStep                      // the copied instruction begins: IP = slot
+	EvPost                      // a post-handler returned: Name
+	EvMiss                      // a hit inside a hit: Name, nmissed counted
+	EvFault                     // a fault handler was asked: Name, Arg = its value
+	EvRestart                   // an int3 that is no longer there: IP = where it goes on
+	EvIPI                       // sent: Vector, Arg = target CPU
+	EvPoke                      // text changed: IP = address, Arg = bytes
+	EvNMI                       // an NMI was taken
+	EvSwitch                    // the scheduler chose this CPU
+	EvLog                       // printk: Name = text
+	EvReg                       // a probe was registered or removed: Name = what
+	EvReturn                    // a return handler has run: Name, IP = where it returns to, Arg = ax
+	EvEmulate                   // the probed instruction was emulated: IP = the site
+	EvBoost                     // the CPU was sent into a boosted slot: IP = slot
+	EvLongjmp                   // a handler was left by a fault: Name, IP = where it was
+	EvEvent                     // a probe event: Name = its line, IP = the probe or where it returns to
+	EvFixup                     // the exception table was used: Name = type, IP = instruction, Arg = fixup
+	EvHandler                   // a fault handler was asked: Name, Arg = its status
+	EvPageIn                    // a page was brought on demand: IP = who wanted it, Arg = address
+	EvSignal                    // a signal handler is to run: Name, IP = where the task was, Arg = handler
+	EvSequence                  // a restartable sequence was left: Name = rseq or ras, IP = where, Arg = where it goes on
 	numEventKinds
 )
 
 var eventNames = [numEventKinds]string{"trap", "trap_ret", "hit", "pre", "step", "post", "miss",
-	"fault", "restart", "ipi", "poke", "nmi", "switch", "log", "probe", "return", "longjmp", "event", "emulate", "boost"}
+	"fault", "restart", "ipi", "poke", "nmi", "switch", "log", "probe", "return", "emulate", "boost", "longjmp", "event",
+	"fixup", "fault_handler", "page_in", "signal", "sequence"}
 
 func (k EventKind) String() string { return eventNames[k] }
 
@@ -132,6 +138,14 @@ func (t *Trace) text(ev *Event) string {
 		return fmt.Sprintf("%s: %s: (%s) ret=%d", ev.Kind, ev.Name, at, int64(ev.Arg))
 	case EvReturn:
 		return fmt.Sprintf("return: %s: (%s) ax=%#x", ev.Name, at, ev.Arg)
+	case EvFixup:
+		return fmt.Sprintf("fixup: %s: (%s) -> %s", ev.Name, at, t.k.Syms.Name(ev.Arg))
+	case EvHandler:
+		return fmt.Sprintf("fault_handler: %s: %s (%s) ret=%d", ev.Name, ev.Vector, at, int64(ev.Arg))
+	case EvSignal, EvSequence:
+		return fmt.Sprintf("%s: %s: (%s) -> %s", ev.Kind, ev.Name, at, t.k.Syms.Name(ev.Arg))
+	case EvPageIn:
+		return fmt.Sprintf("page_in: (%s) %#x", at, ev.Arg)
 	case EvIPI:
 		return fmt.Sprintf("ipi: %#x -> CPU %d", uint8(ev.Vector), ev.Arg)
 	case EvPoke:

@@ -16,6 +16,7 @@ type layout struct {
 		size, kp, handler, entry, maxactive, nmissed, dataSize uint64
 	}
 	instance struct{ rp, retAddr, task, data uint64 }
+	module   struct{ state, refcnt uint64 }
 }
 
 func (l *layout) resolve(im *guestimg.Image) error {
@@ -35,6 +36,7 @@ func (l *layout) resolve(im *guestimg.Image) error {
 		{"off_kretprobe_data_size", &l.kretprobe.dataSize},
 		{"off_kretprobe_instance_rp", &l.instance.rp}, {"off_kretprobe_instance_ret_addr", &l.instance.retAddr},
 		{"off_kretprobe_instance_task", &l.instance.task}, {"off_kretprobe_instance_data", &l.instance.data},
+		{"off_module_state", &l.module.state}, {"off_module_refcnt", &l.module.refcnt},
 	} {
 		v, ok := im.Abs("__" + f.name)
 		if !ok {

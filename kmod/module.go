@@ -20,7 +20,7 @@ type Module struct {
 	// before this one has.
 	Unknown []string
 	// Needs are the modules whose symbols it uses.
-	Needs []string
+	Needs []guestimg.Need
 
 	state  state
 	loaded *kernel.Module
@@ -86,12 +86,12 @@ func (s *System) Insmod(c *kernel.CPU, name, params string) error {
 	if err != nil {
 		return s.refuse(op, name, kernel.ENOMEM, "%v", err)
 	}
-	m.loaded, m.state = loaded, coming
+	m.loaded = loaded
+	s.setState(c, m, coming)
 	s.kp.AddBlacklist(m.Image.Blacklist())
 	if s.Coming != nil {
 		if err := s.Coming(c, name); err != nil {
-			s.unload(c, m)
-			return err
+			return cmp.Or(s.unload(c, m), err)
 		}
 	}
 	if err := s.parseArgs(c, m, params); err != nil {
@@ -103,24 +103,56 @@ func (s *System) Insmod(c *kernel.CPU, name, params string) error {
 		if s.refused != nil {
 			why += ": " + s.refused.Error()
 		}
-		m.state = going
+		s.setState(c, m, going)
 		return cmp.Or(s.unload(c, m), s.refuse(op, name, kernel.Errno(-ret), "%s", why))
 	} else if ret > 0 {
 		c.Printk(fmt.Sprintf("do_init_module: '%s'->init suspiciously returned %d, it should follow 0/-E convention\n", name, ret))
 	}
-	m.state = live
+	s.setState(c, m, live)
 	return nil
 }
 
 // missing are the symbols that the module can't be given now.
 func (s *System) missing(m *Module) []string {
 	missing := slices.Clone(m.Unknown)
-	for _, name := range m.Needs {
-		if n := s.module(name); n == nil || n.state != live {
-			missing = append(missing, "of module "+name)
+	for _, need := range m.Needs {
+		if n := s.module(need.Module); n == nil || n.state != live {
+			missing = append(missing, need.Symbols...)
 		}
 	}
 	return missing
+}
+
+func (m *Module) needs(name string) bool {
+	return slices.ContainsFunc(m.Needs, func(n guestimg.Need) bool { return n.Module == name })
+}
+
+// setState moves a module to a state; its struct module shows it, for
+// try_module_get. A module without one, of assembly only, is none the worse.
+func (s *System) setState(c *kernel.CPU, m *Module, to state) {
+	m.state = to
+	if mem := s.thisModule(c, m, s.at.module.state); mem != nil {
+		le.PutUint32(mem, map[state]uint32{live: 0, coming: 1, going: 2}[to])
+	}
+}
+
+// refcount is what the module's own code has taken by try_module_get and not
+// put yet.
+func (s *System) refcount(c *kernel.CPU, m *Module) int32 {
+	mem := s.thisModule(c, m, s.at.module.refcnt)
+	if mem == nil {
+		return 0
+	}
+	return int32(le.Uint32(mem))
+}
+
+// thisModule is a word of a module's __this_module.
+func (s *System) thisModule(c *kernel.CPU, m *Module, off uint64) []byte {
+	sym, ok := m.Image.Sym("__this_module")
+	if !ok {
+		return nil
+	}
+	return c.V.Host(sym.Addr+off, 4)
 }
 
 // callOf calls a module's function if it has it; the value is an int.
@@ -183,7 +215,7 @@ func (s *System) Rmmod(c *kernel.CPU, name string) error {
 		return s.refuse(op, name, kernel.ENOENT, "the module is not loaded")
 	}
 	for _, other := range s.modules {
-		if other.state != unloaded && slices.Contains(other.Needs, name) {
+		if other.state != unloaded && other.needs(name) {
 			return s.refuse(op, name, kernel.EWOULDBLOCK, "module %s uses it", other.Name)
 		}
 	}
@@ -195,7 +227,10 @@ func (s *System) Rmmod(c *kernel.CPU, name string) error {
 	case init && !exit:
 		return s.refuse(op, name, kernel.EBUSY, "it has an init and no exit: it is there for good")
 	}
-	m.state = going
+	if n := s.refcount(c, m); n > 0 {
+		return s.refuse(op, name, kernel.EWOULDBLOCK, "somebody holds it: its count is %d", n)
+	}
+	s.setState(c, m, going)
 	start, end := m.Image.Range()
 	s.kp.CloseText(guestimg.Range{Start: start, End: end, Name: name})
 	s.callOf(c, m, "cleanup_module")
@@ -263,7 +298,7 @@ func (s *System) Loaded() string {
 		start, end := m.Image.Range()
 		var users []string
 		for _, o := range s.modules {
-			if o.state != unloaded && slices.Contains(o.Needs, m.Name) {
+			if o.state != unloaded && o.needs(m.Name) {
 				users = append(users, o.Name+",")
 			}
 		}

@@ -105,9 +105,10 @@ func TestModuleDependencies(t *testing.T) {
 	r.add("base", "#include <linux/module.h>\nint base_value(void) { return 5; }\nEXPORT_SYMBOL(base_value);\nint hidden(void) { return 1; }\nMODULE_LICENSE(\"GPL\");\n")
 	user := r.add("user", "#include <linux/module.h>\nextern int base_value(void);\nint use_it(void) { return base_value() + 1; }\nMODULE_LICENSE(\"GPL\");\n")
 	lost := r.add("lost", "#include <linux/module.h>\nextern int hidden(void);\nint f(void) { return hidden(); }\nMODULE_LICENSE(\"GPL\");\n")
-	require.Equal(t, []string{"base"}, user.Needs)
+	require.Equal(t, []guestimg.Need{{Module: "base", Symbols: []string{"base_value"}}}, user.Needs)
 	require.Equal(t, []string{"hidden"}, lost.Unknown)
 	require.ErrorIs(t, r.insmod("user", ""), kernel.ENOENT)
+	require.Equal(t, "user: Unknown symbol base_value (err -2)", r.k.Log[0])
 	require.NoError(t, r.insmod("base", ""))
 	require.NoError(t, r.insmod("user", ""))
 	require.EqualValues(t, 6, r.call(0, "use_it"))
@@ -184,4 +185,29 @@ MODULE_LICENSE("GPL");
 		use()
 		require.NoError(t, r.rmmod("leaver"))
 	}
+}
+
+// A module that somebody holds is not unloaded, and one that goes can't be held.
+func TestModuleRefcount(t *testing.T) {
+	r := newRig(t, kernel.Config{}, &kprobes.Classic)
+	r.add("held", `
+#include <linux/module.h>
+int held_get(void) { return try_module_get(THIS_MODULE); }
+void held_put(void) { module_put(THIS_MODULE); }
+static int __init start(void) { pr_info("state %d\n", THIS_MODULE->state); return 0; }
+static void __exit stop(void) { pr_info("state %d, get %d\n", THIS_MODULE->state, try_module_get(THIS_MODULE)); }
+module_init(start);
+module_exit(stop);
+MODULE_LICENSE("GPL");
+`)
+	require.NoError(t, r.insmod("held", ""))
+	require.EqualValues(t, 1, r.call(0, "held_get"))
+	err := r.rmmod("held")
+	require.ErrorIs(t, err, kernel.EWOULDBLOCK)
+	require.ErrorContains(t, err, "its count is 1")
+	r.call(0, "held_put")
+	require.NoError(t, r.rmmod("held"))
+	require.Equal(t, []string{"state 1", "state 2, get 0"}, r.k.Log)
+	require.NoError(t, r.insmod("held", ""))
+	require.NoError(t, r.rmmod("held"))
 }

@@ -171,7 +171,7 @@ func thirdLevel(t *testing.T, opts kprobes.Options) (error, *rig) {
 	third, _ := r.k.Syms.Lookup("do_sub")
 	outer := &kprobes.Kprobe{Symbol: "do_add", Pre: func(c *kernel.CPU, _ *kprobes.Kprobe, _ traps.Regs) int {
 		if _, err := c.Call(square, 3); err != nil {
-			c.Die(err) // the stack is full
+			c.Die(err) // who goes astray may run out of stack
 		}
 		return 0
 	}}

@@ -100,6 +100,10 @@ type Options struct {
 	// NoReentryGuard takes the check of status REENTER away, as 2.6.21 had
 	// none: a third hit then overwrites the saved second one.
 	NoReentryGuard bool
+	// RobustFaults is the patch of seed 000 ("Kprobes robust fault handling"): a
+	// setjmp around each handler, and a fault in it that nobody handles
+	// leaves the handler by longjmp instead of ending in an oops.
+	RobustFaults bool
 	// Strategy is how copies reach operands that are relative to ip. One that is
 	// named here is used wherever the instruction has such an operand, and what it
 	// can't do is refused with EINVAL.
@@ -113,10 +117,6 @@ type Options struct {
 	// Linux61Defects: emulation is as wrong as that of Linux 6.1, see emulate.go;
 	// and a post-handler that joins a boosted probe is never called.
 	Linux61Defects bool
-	// RobustFaults is the patch of seed 000 ("Kprobes robust fault handling"): a
-	// setjmp around each handler, and a fault in it that nobody handles
-	// leaves the handler by longjmp instead of ending in an oops.
-	RobustFaults bool
 }
 
 // A Subsystem is the kprobes of one kernel.

@@ -27,6 +27,8 @@ type handling struct {
 
 	ri        *kretprobes.Instance // of a return probe
 	returning bool                 // at the function's return
+
+	trap *traps.Trap // of a fault handler
 }
 
 // handle runs a handler's actions and gives its value.
@@ -141,7 +143,11 @@ func (r *runner) call(c *kernel.CPU, op *lang.Call, env *lang.Env) (uint64, erro
 }
 
 func (r *runner) evalCall(op *lang.Call, env *lang.Env) (fn uint64, args []uint64, err error) {
-	if fn, err = r.address(&op.Fn); err != nil {
+	where := r.address
+	if op.User {
+		where = r.userAddress
+	}
+	if fn, err = where(&op.Fn); err != nil {
 		return 0, nil, err
 	}
 	args = make([]uint64, len(op.Args))

@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 
+	"emukp/emu/x86"
 	"emukp/guestimg"
 	"emukp/scenarios/lang"
 )
@@ -159,6 +160,21 @@ func NewBuilder() *Builder { return &Builder{} }
 
 func (b *Builder) options() guestimg.Options {
 	return guestimg.Options{CC: b.CC, Workshops: b.Workshops}
+}
+
+// user is the object of a user program.
+func (b *Builder) user(ctx context.Context, srcs []guestimg.Source, arch *x86.Arch) ([]byte, error) {
+	key := guestimg.UserCacheKey(srcs, arch)
+	return b.memo.get(key, func() ([]byte, error) {
+		if data, err := objects.ReadFile(objectFile(key)); err == nil && b.record == nil {
+			return data, nil
+		}
+		data, err := guestimg.BuildUser(ctx, guestUser, srcs, arch, b.options())
+		if err == nil && b.record != nil {
+			b.record(key+".elf", data)
+		}
+		return data, err
+	})
 }
 
 func (b *Builder) module(ctx context.Context, srcs []guestimg.Source, base uint64, kernel *guestimg.Image) ([]byte, error) {

@@ -61,8 +61,8 @@ func BuildLibrary(ctx context.Context) (map[string][]byte, error) {
 
 // A moduleFile is what objcache keeps of a kernel module beside its program.
 type moduleFile struct {
-	Unknown []string `json:"unknown,omitempty"`
-	Needs   []string `json:"needs,omitempty"`
+	Unknown []string        `json:"unknown,omitempty"`
+	Needs   []guestimg.Need `json:"needs,omitempty"`
 }
 
 // encodeModule are the files of a built module: KEY.elf if it could be linked,

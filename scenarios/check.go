@@ -28,9 +28,6 @@ func (r *runner) unsupported(arch string) []error {
 		ck.notYet(r.sc.Pos, "arch "+arch)
 	}
 	r.arch = a
-	if r.sc.Guest.User != nil {
-		ck.notYet(r.sc.Guest.User.Pos, "guest: user")
-	}
 	for _, p := range r.sc.Probes {
 		ck.probe(p)
 	}
@@ -70,7 +67,7 @@ func (ck *checker) step(s *lang.Step) {
 // oneKind: the plural calls of the kernel take probes of one kind.
 func (ck *checker) oneKind(sc *lang.Scenario, op lang.Op) {
 	po, ok := op.(*lang.ProbeOp)
-	if !ok || len(po.Probes) == 0 || po.Verb != "register" && po.Verb != "unregister" {
+	if !ok || po.Faults || len(po.Probes) == 0 || po.Verb != "register" && po.Verb != "unregister" {
 		return
 	}
 	for _, name := range po.Probes[1:] {
@@ -91,8 +88,8 @@ var features = []struct {
 	what   string // for the documentation
 }{
 	{name: "reentry_guard", what: "a hit in status REENTER is a BUG; `false`: it overwrites what was saved, as in 2.6.21"},
-	{name: "robust_faults", what: "a fault in a handler that nobody handles leaves the handler by longjmp; off by default, as in Linux"},
-	{name: "stuck_guard", what: "unregistering gives up on a handler that does not end, with -ETIMEDOUT; `false`: it waits for ever"},
+	{name: "robust_faults", what: "a fault in a handler that nobody handles leaves the handler, not the system (the patch of seed 000). Off by default, as in every kernel"},
+	{name: "stuck_guard", what: "who waits for other CPUs' handlers gives up after 2,000,000 instructions; `false`: never"},
 	{name: "ctlblk", words: []string{"per-cpu"}, what: "where the control block is"},
 	{name: "kretprobe_blacklist", what: "no return probes on `flush_old_exec` and `flush_thread`"},
 	{name: "trampoline", words: []string{"kprobe", "direct"}, what: "how a return probe's return comes back: by a probe on the trampoline (classic) or without a trap (modern)"},
@@ -102,6 +99,10 @@ var features = []struct {
 	{name: "rip_strategy", words: []string{"displacement", "scratch", "segment"}, what: "how a copy reaches an operand relative to ip; " +
 		"by default the displacement is rewritten where that reaches, otherwise there is a scratch register"},
 	{name: "slots", words: []string{"near", "far"}, what: "where copies are: within 2 GiB of text, or in the vmalloc area"},
+	{name: "extable", what: "kernel faults are looked up in the exception table; `false`: each is an oops"},
+	{name: "fault_handler_guard", what: "a fault handler is not asked about faults in itself"},
+	{name: "rseq", what: "an interrupted restartable sequence is aborted; `false`: it goes on, and its update is lost"},
+	{name: "sigreturn_check", what: "what a signal handler returns to is checked"},
 	{name: "linux_6_1_defects", what: "emulation is as wrong as that of Linux 6.1. Off by default"},
 }
 
@@ -118,6 +119,16 @@ func Features() (rows [][3]string) {
 		rows = append(rows, [3]string{f.name, words, f.what})
 	}
 	return rows
+}
+
+// featureOff says whether the file turns a protection off.
+func (r *runner) featureOff(name string) bool {
+	for _, f := range r.sc.Kernel.Features {
+		if f.Name == name {
+			return !f.On
+		}
+	}
+	return false
 }
 
 func (ck *checker) kernel(k *lang.Kernel) {
@@ -161,6 +172,8 @@ func (r *runner) kprobesOptions() kprobes.Options {
 		switch f.Name {
 		case "reentry_guard":
 			o.NoReentryGuard = !f.On
+		case "robust_faults":
+			o.RobustFaults = f.On
 		case "boost":
 			o.Boost = f.On
 		case "emulate":
@@ -171,8 +184,6 @@ func (r *runner) kprobesOptions() kprobes.Options {
 			o.FarSlots = f.Value == "far"
 		case "linux_6_1_defects":
 			o.Linux61Defects = f.On
-		case "robust_faults":
-			o.RobustFaults = f.On
 		}
 	}
 	return o
@@ -198,8 +209,12 @@ func (r *runner) checkPlaces() []error {
 		}
 	}
 	walkOps(r.sc, func(op lang.Op) {
-		if c, ok := op.(*lang.Call); ok {
+		if c, ok := op.(*lang.Call); ok && !c.User {
 			visit(&c.Fn)
+		} else if ok {
+			if _, err := r.userAddress(&c.Fn); err != nil {
+				ck.errs = append(ck.errs, err)
+			}
 		}
 	})
 	for _, p := range r.sc.Probes {
@@ -207,6 +222,11 @@ func (r *runner) checkPlaces() []error {
 			if h != nil && h.Guest != nil {
 				visit(h.Guest)
 			}
+		}
+	}
+	for _, f := range r.sc.Faults {
+		if f.Do.Guest != nil {
+			visit(f.Do.Guest)
 		}
 	}
 	for _, in := range r.sc.Inject {
@@ -250,6 +270,9 @@ func walkOps(sc *lang.Scenario, visit func(lang.Op)) {
 				walkActions(h.Actions, visit)
 			}
 		}
+	}
+	for _, f := range sc.Faults {
+		walkActions(f.Do.Actions, visit)
 	}
 }
 

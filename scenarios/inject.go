@@ -59,7 +59,7 @@ func (r *runner) counted(in *lang.Inject) *kernel.Injection {
 	if in.Every == 0 {
 		x.At, x.Times = in.After, 1
 	}
-	x.Action = func(c *kernel.CPU) { raise(c, in.Kind) }
+	x.Action = func(c *kernel.CPU) { r.raise(c, in) }
 	x.Held = func(c *kernel.CPU) bool { return deaf(c, in.Kind) }
 	return x
 }
@@ -75,10 +75,19 @@ func deaf(c *kernel.CPU, kind string) bool {
 }
 
 // raise makes a trap from outside pending on a CPU.
-func raise(c *kernel.CPU, kind string) {
-	if kind == "nmi" {
+func (r *runner) raise(c *kernel.CPU, in *lang.Inject) {
+	switch in.Kind {
+	case "nmi":
 		c.V.RaiseNMI()
-	} else {
+	case "signal":
+		sig, ok := kernel.SignalByName(in.Name)
+		if !ok {
+			r.abort(c, at(in.Pos, fmt.Errorf("no signal is called %s", in.Name)))
+		}
+		if err := c.SignalCurrent(sig); err != nil {
+			r.abort(c, at(in.Pos, err))
+		}
+	default:
 		c.V.RaiseIRQ(x86.VecReschedule)
 	}
 }
@@ -96,7 +105,7 @@ func (r *runner) onBreak(c *kernel.CPU, ip uint64) {
 		}
 		b.done++
 		if b.Kind != "page_fault" {
-			raise(c, b.Kind)
+			r.raise(c, b.Inject)
 		} else if err := r.takeAway(c, ip); err != nil {
 			r.abort(c, at(b.At.Pos, err))
 		}
@@ -179,7 +188,7 @@ func (r *runner) bringBack(c *kernel.CPU, t *traps.Trap) bool {
 	if err := c.V.Space().Protect(page, x86.PageSize, p.prot); err != nil {
 		r.abort(c, err)
 	}
-	if t.Regs.IP() == p.at {
+	if t.Regs.IP() == p.at && t.Regs.Flags()&x86.FlagRF == 0 { // with RF the break is passed anyway
 		r.retrying[c.ID] = retry{p.at, t.Regs.SP()}
 	}
 	return true

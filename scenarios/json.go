@@ -21,6 +21,7 @@ type jsonResult struct {
 	Status       Status       `json:"status"`
 	Expect       []jsonExpect `json:"expect"`
 	Probes       ordered      `json:"probes"`
+	Faults       ordered      `json:"fault_handlers,omitempty"`
 	Vars         ordered      `json:"vars"`
 	Log          []string     `json:"log"`
 	Crash        string       `json:"crash"`
@@ -55,6 +56,15 @@ type jsonFigures struct {
 	Boosted    bool   `json:"boosted"`
 	Emulated   bool   `json:"emulated"`
 	Optimized  bool   `json:"optimized"`
+}
+
+type jsonFaultFigures struct {
+	Traps      []string `json:"traps"`
+	Calls      uint64   `json:"calls"`
+	Fixed      uint64   `json:"fixed"`
+	Failed     uint64   `json:"failed"`
+	Skipped    uint64   `json:"skipped"`
+	Registered bool     `json:"registered"`
 }
 
 // ordered is an object whose members keep their order.
@@ -112,6 +122,9 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	for _, f := range r.Probes {
 		out.Probes = append(out.Probes, member{f.Name, jsonFigures{f.Kind, f.Place, f.Hits, f.NMissed, f.Faulted, f.MaxActive,
 			f.Registered, f.Enabled, f.Gone, f.Boosted, f.Emulated, f.Optimized}})
+	}
+	for _, f := range r.Faults {
+		out.Faults = append(out.Faults, member{f.Name, jsonFaultFigures{append([]string{}, f.Traps...), f.Calls, f.Fixed, f.Failed, f.Skipped, f.Registered}})
 	}
 	for _, v := range r.Vars {
 		out.Vars = append(out.Vars, member{v.Name, jsonValue(v.Value)})

@@ -51,8 +51,11 @@ func protOf(p lang.Prot, user bool) emu.Prot {
 func (r *runner) mapPages(addr, size uint64, op *lang.Map) error {
 	space := r.k.M.KernelSpace()
 	prot := protOf(op.Prot, op.User)
+	if op.OnDemand {
+		return r.mapOnDemand(addr, size, prot, op.User)
+	}
 	for page := addr; page-addr < size; page += x86.PageSize {
-		if _, _, ok := space.Frame(page); ok {
+		if _, _, ok := space.Frame(page); ok || r.k.Promised(space, page) {
 			return fmt.Errorf("%#x is mapped already", page)
 		}
 		pa, err := r.frameFor(page)
@@ -85,8 +88,23 @@ func (r *runner) frameFor(page uint64) (uint64, error) {
 	return pa, nil
 }
 
+// mapOnDemand maps pages that come when they are first used.
+func (r *runner) mapOnDemand(addr, size uint64, prot emu.Prot, user bool) error {
+	if err := r.k.MapOnDemand(r.k.M.KernelSpace(), addr, size, prot); err != nil {
+		return err
+	}
+	for page := addr; page-addr < size; page += x86.PageSize {
+		r.userPage[page] = user
+	}
+	return nil
+}
+
 func (r *runner) unmapPages(addr, size uint64) error {
 	for page := addr; page-addr < size; page += x86.PageSize {
+		if r.k.Forget(r.k.M.KernelSpace(), page) {
+			delete(r.userPage, page)
+			continue
+		}
 		frames, err := r.k.M.KernelSpace().Unmap(page, x86.PageSize)
 		if err != nil {
 			return err
@@ -108,6 +126,9 @@ func (r *runner) unmapPages(addr, size uint64) error {
 func (r *runner) protectPages(addr, size uint64, op *lang.Map) error {
 	for page := addr; page-addr < size; page += x86.PageSize {
 		prot := protOf(op.Prot, op.User || r.userPage[page])
+		if r.k.Repromise(r.k.M.KernelSpace(), page, prot) {
+			continue
+		}
 		if err := r.k.M.KernelSpace().Protect(page, x86.PageSize, prot); err != nil {
 			return err
 		}

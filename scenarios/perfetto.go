@@ -98,7 +98,7 @@ func (p *perfetto) scenario(pid int, r *Result) {
 
 func eventTitle(ev *kernel.Event) string {
 	switch {
-	case hasVector(ev.Kind) && ev.Kind != kernel.EvIPI:
+	case isTrap(ev.Kind):
 		return ev.Vector.String()
 	case ev.Name != "":
 		return ev.Kind.String() + " " + ev.Name

@@ -104,6 +104,9 @@ func probeError(p *lang.Probe, err error) error {
 // probeOp registers, unregisters, enables or disables. The error is the
 // kernel's.
 func (r *runner) probeOp(c *kernel.CPU, op *lang.ProbeOp) error {
+	if op.Faults {
+		return r.faultOp(c, op)
+	}
 	var list []*probe
 	for _, name := range op.Probes {
 		list = append(list, r.probes[name.Value])

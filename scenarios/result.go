@@ -86,6 +86,7 @@ type Result struct {
 	ProbesList       *ProbesList // nil unless Options asked for it
 	Problems         []string    // everything else that went wrong, each with its place
 	Probes           []Figures
+	Faults           []FaultFigures
 	Vars             []Var
 	Ftrace           []string // what probe events have printed
 	Log              []string

@@ -17,6 +17,7 @@ import (
 	"emukp/kretprobes"
 	"emukp/scenarios/lang"
 	"emukp/tracefs"
+	"emukp/traps"
 )
 
 // Options are the choices that are not the scenario's.
@@ -48,6 +49,7 @@ type runner struct {
 	events *tracefs.Events
 	env    *lang.Env
 	probes map[string]*probe
+	faults map[string]*traps.FaultHandler
 	tasks  map[string]*kernel.Thread
 	vars   map[string]starlark.Value
 	replay *kernel.Replay
@@ -99,7 +101,7 @@ func prepare(sc *lang.Scenario, arch string, opts Options) (*runner, []error) {
 	r := &runner{
 		sc: sc, opts: opts,
 		res:    &Result{Name: Title(sc), File: sc.Pos.File, Arch: arch, Random: sc.Schedule.Policy == "random"},
-		probes: map[string]*probe{}, tasks: map[string]*kernel.Thread{}, vars: map[string]starlark.Value{},
+		probes: map[string]*probe{}, faults: map[string]*traps.FaultHandler{}, tasks: map[string]*kernel.Thread{}, vars: map[string]starlark.Value{},
 		breaks: map[uint64][]*breakpoint{}, away: map[uint64]*awayPage{},
 		frames: map[uint64]uint64{}, userPage: map[uint64]bool{},
 	}
@@ -118,6 +120,9 @@ func prepare(sc *lang.Scenario, arch string, opts Options) (*runner, []error) {
 	if err := r.loadGuest(); err != nil {
 		return r, []error{err}
 	}
+	if err := r.loadUser(); err != nil {
+		return r, []error{err}
+	}
 	if errs := r.loadModules(); len(errs) > 0 {
 		return r, errs
 	}
@@ -125,7 +130,7 @@ func prepare(sc *lang.Scenario, arch string, opts Options) (*runner, []error) {
 		return r, errs
 	}
 	var errs []error
-	if err := r.orStopped(func() { errs = r.registerAll() }); err != nil {
+	if err := r.orStopped(func() { errs = append(r.makeFaultHandlers(), r.registerAll()...) }); err != nil {
 		return r, []error{err}
 	}
 	return r, errs
@@ -155,6 +160,8 @@ func (r *runner) boot() error {
 	r.k = k
 	r.retrying = make([]retry, len(k.CPUs))
 	k.OnBreak = r.onBreak
+	k.Traps.ExTable.Off = r.featureOff("extable")
+	k.Traps.Faults.NoGuard = r.featureOff("fault_handler_guard")
 	k.AddPager(r.bringBack)
 	r.kp = kprobes.New(k, r.kprobesOptions())
 	if r.krp, err = kretprobes.New(k, r.kp, r.kretprobesOptions()); err != nil {
@@ -284,6 +291,9 @@ func (r *runner) run() (crashed bool) {
 func (r *runner) finish() {
 	for _, p := range r.sc.Probes {
 		r.res.Probes = append(r.res.Probes, r.figures(p))
+	}
+	for _, f := range r.sc.Faults {
+		r.res.Faults = append(r.res.Faults, r.faultFigures(f))
 	}
 	for _, name := range r.sc.Vars {
 		r.res.Vars = append(r.res.Vars, Var{name, r.vars[name]})

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -17,6 +18,7 @@ type outcome struct {
 	value starlark.Value // what it returned, nil for nothing
 	err   error          // an error code, or what the harness refused
 	task  *kernel.Thread // that runs the call; its value comes later
+	death *kernel.Oops   // of a user task that a signal ended
 }
 
 // step carries out one step. more is false when the run ends here; died when
@@ -40,8 +42,15 @@ func (r *runner) step(s *lang.Step) (more, died bool) {
 func (r *runner) together(s *lang.Step, lanes []*lang.Step) (more, died bool) {
 	outs := make([]outcome, len(lanes))
 	for i, lane := range lanes {
+		if slices.IndexFunc(lanes, func(s *lang.Step) bool { return s.On == lane.On }) < i {
+			continue // user tasks share a CPU
+		}
 		err := r.k.Spawn(lane.On, func(c *kernel.CPU) error {
-			outs[i] = r.perform(c, lane)
+			for j, lane := range lanes {
+				if lane.On == c.ID {
+					outs[j] = r.perform(c, lane)
+				}
+			}
 			return nil
 		})
 		if err != nil {
@@ -52,7 +61,9 @@ func (r *runner) together(s *lang.Step, lanes []*lang.Step) (more, died bool) {
 	err := r.wait()
 	for i, lane := range lanes {
 		r.collect(lane, &outs[i])
-		if outs[i].done {
+		switch {
+		case isUser(lane) && err == nil && r.judgeEnd(lane, outs[i]):
+		case outs[i].done:
 			r.verify(lane, outs[i])
 		}
 	}
@@ -64,7 +75,7 @@ func (r *runner) perform(c *kernel.CPU, s *lang.Step) outcome {
 	out := outcome{done: true}
 	switch op := s.Do.(type) {
 	case *lang.Call:
-		if s.Task != "" {
+		if s.Task != "" || op.User {
 			out.task = r.startTask(c, s, op)
 			break
 		}
@@ -159,7 +170,11 @@ func describe(s *lang.Step) string {
 		for i, a := range op.Args {
 			args[i] = a.Src
 		}
-		return op.Fn.String() + "(" + strings.Join(args, ", ") + ")"
+		call := op.Fn.String() + "(" + strings.Join(args, ", ") + ")"
+		if op.User {
+			return "user " + call
+		}
+		return call
 	case *lang.ProbeOp:
 		names := make([]string, len(op.Probes))
 		for i, p := range op.Probes {
@@ -203,7 +218,9 @@ func (r *runner) ended(s *lang.Step, lanes []*lang.Step, err error) (more, died 
 	case err == nil && want == nil:
 		return true, false
 	case err == nil:
-		r.crashExpect(want, false, "it did not crash")
+		if !userExpects(s, lanes, want) { // whose end has been judged
+			r.crashExpect(want, false, "it did not crash")
+		}
 		return true, false
 	}
 	r.res.Crash = crashReport(err)

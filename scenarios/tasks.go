@@ -12,18 +12,26 @@ import (
 // startTask makes the kernel thread of a step `call:` with `task:`. It runs
 // when the step's CPU has nothing else to do.
 func (r *runner) startTask(c *kernel.CPU, s *lang.Step, op *lang.Call) *kernel.Thread {
-	if old := r.tasks[s.Task]; old != nil && !old.Ended() {
+	if old := r.tasks[s.Task]; old != nil && !old.Ended() && s.Task != "" {
 		r.abort(c, &lang.Error{Pos: s.Pos, Msg: fmt.Sprintf("task %s can't make a call: %s", s.Task, r.whereabouts(old))})
 	}
 	fn, args, err := r.evalCall(op, r.env)
 	if err != nil {
 		r.abort(c, at(op.Fn.Pos, err))
 	}
-	t, err := c.StartTask(s.Task, fn, args...)
+	start := c.StartTask
+	if op.User {
+		start = c.StartUser
+	}
+	name := s.Task
+	if name == "" {
+		name = userTask
+	}
+	t, err := start(name, fn, args...)
 	if err != nil {
 		r.abort(c, at(s.Pos, err))
 	}
-	r.tasks[s.Task] = t
+	r.tasks[name] = t
 	return t
 }
 
@@ -32,6 +40,7 @@ func (r *runner) collect(s *lang.Step, out *outcome) {
 	if out.task == nil {
 		return
 	}
+	out.death = out.task.Death()
 	if ret, ok := out.task.Result(); ok {
 		out.value = starlark.MakeUint64(ret)
 		r.setVar(s.Into, out.value)
@@ -56,6 +65,9 @@ func (r *runner) whereabouts(t *kernel.Thread) string {
 		return fmt.Sprintf("task %s has halted CPU %d, and no interrupt came", t.Name, t.CPU)
 	case !t.Ended():
 		return fmt.Sprintf("task %s sleeps", t.Name)
+	}
+	if d := t.Death(); d != nil {
+		return d.Title
 	}
 	return fmt.Sprintf("task %s is gone", t.Name)
 }

@@ -81,6 +81,9 @@ func (t *textWriter) details(r *Result) {
 	for _, f := range r.Probes {
 		t.printf("    %s %s at %s: %s, %d missed%s\n", f.Kind, oneLine(f.Name), oneLine(f.Place), plural(f.Hits, "hit"), f.NMissed, f.faulted()+f.state())
 	}
+	for _, f := range r.Faults {
+		t.printf("    fault handler %s for %s: %s, %d fixed, %d failed%s\n", oneLine(f.Name), f.about(), plural(f.Calls, "call"), f.Fixed, f.Failed, f.state())
+	}
 	for _, v := range r.Vars {
 		t.printf("    vars.%s = %s\n", v.Name, lang.FormatValue(v.Value))
 	}

@@ -113,7 +113,11 @@ func (r *Result) jsonEvent(ev *kernel.Event) jsonEvent {
 }
 
 func hasVector(k kernel.EventKind) bool {
-	return k == kernel.EvTrap || k == kernel.EvTrapRet || k == kernel.EvNMI || k == kernel.EvIPI
+	return isTrap(k) || k == kernel.EvIPI || k == kernel.EvFixup || k == kernel.EvHandler
+}
+
+func isTrap(k kernel.EventKind) bool {
+	return k == kernel.EvTrap || k == kernel.EvTrapRet || k == kernel.EvNMI
 }
 
 func writeJSONTraces(w io.Writer, results []*Result) error {

@@ -22,7 +22,7 @@ var _ lang.World = (*runner)(nil)
 func (r *runner) Figure(name, field string) (starlark.Value, bool) {
 	p := r.probes[name]
 	if p == nil {
-		return nil, false
+		return r.faultFigure(name, field)
 	}
 	f := r.figures(p.Probe)
 	switch field {

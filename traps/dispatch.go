@@ -1,6 +1,10 @@
 package traps
 
-import "emukp/emu/x86"
+import (
+	"fmt"
+
+	"emukp/emu/x86"
+)
 
 // Host is the kernel as the traps need it.
 type Host interface {
@@ -15,11 +19,21 @@ type Host interface {
 	Signal(t *Trap)
 	// Die reports a kernel trap that nobody handled; it does not return.
 	Die(t *Trap)
+	// Warn adds a line about the code at ip to the log.
+	Warn(t *Trap, ip uint64, text string)
+	// Fixup tells of an exception-table entry that was used.
+	Fixup(t *Trap, e Entry)
+	// FaultHandlers tells that fault handlers are about to be asked, or have
+	// been: they must not sleep meanwhile.
+	FaultHandlers(t *Trap, begin bool)
+	// FaultHandler tells what a fault handler said about the fault at ip.
+	FaultHandler(t *Trap, ip uint64, h *FaultHandler, s FaultStatus)
 }
 
 // A Dispatcher leads each vector to its do_* function.
 type Dispatcher struct {
 	Chain   Chain
+	Faults  FaultChain
 	ExTable ExTable
 	Host    Host
 }
@@ -63,8 +77,48 @@ func (d *Dispatcher) unhandled(t *Trap) {
 	d.Host.Die(t)
 }
 
+// handlers asks the fault handlers; true when one has fixed the fault.
+func (d *Dispatcher) handlers(t *Trap) (fixed bool) {
+	if len(d.Faults.list) == 0 {
+		return false
+	}
+	before := t.Regs.Copy()
+	bad := func(h *FaultHandler, s FaultStatus) {
+		d.Host.Warn(t, t.Regs.IP(), fmt.Sprintf("fault handler %s returned %d, which is no status", h.Name, int32(s)))
+	}
+	seen := func(h *FaultHandler, s FaultStatus) { d.Host.FaultHandler(t, before[IP], h, s) }
+	d.Host.FaultHandlers(t, true)
+	s, by := d.Faults.Run(t, bad, seen)
+	d.Host.FaultHandlers(t, false)
+	if s == FaultFixed && d.Faults.stuck(t, before) {
+		d.Host.Warn(t, t.Regs.IP(), fmt.Sprintf("fault handler %s: the same fault came back %d times", by.Name, maxSameFault))
+		s = FaultFail
+	}
+	if s == FaultFail {
+		t.FailedBy = by
+	}
+	return s == FaultFixed
+}
+
+// fixOrDie is what is left for a fault that neither the die chain nor paging
+// took: fault handlers have first dibs, then comes the exception table, unless
+// one of them said that there is no help.
+func (d *Dispatcher) fixOrDie(t *Trap) {
+	if d.handlers(t) {
+		return
+	}
+	if t.FailedBy == nil && !t.Regs.User() {
+		if e, ok := d.ExTable.Fixup(t, func(e Entry, text string) { d.Host.Warn(t, e.Insn, text) }); ok {
+			d.Host.Fixup(t, e)
+			return
+		}
+	}
+	d.unhandled(t)
+}
+
+// doInt3: the exception table is for faults, not for traps.
 func (d *Dispatcher) doInt3(t *Trap) {
-	if !d.notify(t, DieInt3) {
+	if !d.notify(t, DieInt3) && !d.handlers(t) {
 		d.unhandled(t)
 	}
 }
@@ -72,11 +126,11 @@ func (d *Dispatcher) doInt3(t *Trap) {
 // doDebug: a kernel that traces itself by accident loses its TF and goes on
 // (arch/x86_64/kernel/traps.c do_debug, clear_TF_reenable).
 func (d *Dispatcher) doDebug(t *Trap) {
-	if d.notify(t, DieDebug) {
+	if d.notify(t, DieDebug) || d.handlers(t) {
 		return
 	}
-	if t.Regs.User() {
-		d.Host.Signal(t)
+	if t.Regs.User() || t.FailedBy != nil {
+		d.unhandled(t)
 		return
 	}
 	t.Regs.SetFlags(t.Regs.Flags() &^ x86.FlagTF)
@@ -89,21 +143,13 @@ func (d *Dispatcher) doNMI(t *Trap) {
 }
 
 func (d *Dispatcher) doPageFault(t *Trap) {
-	if d.notify(t, DiePageFault) || d.Host.PageFault(t) {
-		return
+	if !d.notify(t, DiePageFault) && !d.Host.PageFault(t) {
+		d.fixOrDie(t)
 	}
-	if !t.Regs.User() && d.ExTable.Fixup(t.Regs) {
-		return
-	}
-	d.unhandled(t)
 }
 
 func (d *Dispatcher) doTrap(t *Trap, why Die) {
-	if d.notify(t, why) {
-		return
+	if !d.notify(t, why) {
+		d.fixOrDie(t)
 	}
-	if !t.Regs.User() && d.ExTable.Fixup(t.Regs) {
-		return
-	}
-	d.unhandled(t)
 }

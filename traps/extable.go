@@ -10,32 +10,72 @@ import (
 // Fixup (lib/extable.c, arch/x86/mm/extable.c).
 type Entry struct {
 	Insn, Fixup uint64
-	Type        uint32 // EX_TYPE_*; 0 is the default handler, which sets ip
+	Data        ExData
+	At          uint64 // where the entry itself lies, for errors; 0: nowhere
+}
+
+// An ExError is why entries were refused. Other is the entry that Entry is in
+// conflict with, or nil.
+type ExError struct {
+	Entry Entry
+	Other *Entry
+	Why   string
+}
+
+func (e *ExError) Error() string {
+	if e.Other != nil {
+		return fmt.Sprintf("exception table: %s for %#x (fixups %#x and %#x)", e.Why, e.Entry.Insn, e.Other.Fixup, e.Entry.Fixup)
+	}
+	return fmt.Sprintf("exception table: entry for %#x: %s", e.Entry.Insn, e.Why)
 }
 
 // An ExTable is a set of exception tables, searched by bisection. It is kept
 // sorted whatever the order of the sections it was made from.
 type ExTable struct {
+	// Off: no entry is found, as if there were no table.
+	Off bool
+
 	entries []Entry
+	warned  map[uint64]bool // entries that have given their warning
 }
 
-// Add merges the entries of an image. Two entries for one instruction are
-// refused, with the place.
+// Add merges the entries of an image. Two entries for one instruction and
+// unknown types are an *ExError; nothing is added then. The time is that of
+// sorting the new ones and going once through all.
 func (t *ExTable) Add(entries []Entry) error {
-	all := append(slices.Clone(t.entries), entries...)
-	slices.SortStableFunc(all, func(a, b Entry) int { return cmp.Compare(a.Insn, b.Insn) })
-	for i := 1; i < len(all); i++ {
-		if all[i].Insn == all[i-1].Insn {
-			return fmt.Errorf("exception table: two entries for %#x (fixups %#x and %#x)", all[i].Insn, all[i-1].Fixup, all[i].Fixup)
-		}
+	added := slices.Clone(entries)
+	byInsn := func(a, b Entry) int { return cmp.Compare(a.Insn, b.Insn) }
+	if !slices.IsSortedFunc(added, byInsn) {
+		slices.SortStableFunc(added, byInsn)
 	}
-	t.entries = all
+	all := make([]Entry, 0, len(t.entries)+len(added))
+	old := t.entries
+	for _, e := range added {
+		if _, ok := exTypes[e.Data.Type()]; !ok {
+			return &ExError{Entry: e, Why: fmt.Sprintf("no handler for type %d", e.Data.Type())}
+		}
+		for len(old) > 0 && old[0].Insn <= e.Insn {
+			all, old = append(all, old[0]), old[1:]
+		}
+		if n := len(all); n > 0 && all[n-1].Insn == e.Insn {
+			other := all[n-1]
+			return &ExError{Entry: e, Other: &other, Why: "two entries"}
+		}
+		all = append(all, e)
+	}
+	t.entries = append(all, old...)
 	return nil
 }
 
 // Remove drops the entries for [start, end): a module that goes.
 func (t *ExTable) Remove(start, end uint64) {
-	t.entries = slices.DeleteFunc(slices.Clone(t.entries), func(e Entry) bool { return e.Insn >= start && e.Insn < end })
+	gone := func(e Entry) bool { return e.Insn >= start && e.Insn < end }
+	for _, e := range t.entries {
+		if gone(e) {
+			delete(t.warned, e.Insn)
+		}
+	}
+	t.entries = slices.DeleteFunc(slices.Clone(t.entries), gone)
 }
 
 // Len is the number of entries.
@@ -50,12 +90,24 @@ func (t *ExTable) Search(ip uint64) (Entry, bool) {
 	return t.entries[i], true
 }
 
-// Fixup is fixup_exception: it points regs at the fixup code if the
-// instruction at ip has an entry.
-func (t *ExTable) Fixup(regs Regs) bool {
-	e, ok := t.Search(regs.IP())
-	if ok {
-		regs.SetIP(e.Fixup)
+// Fixup is fixup_exception: if the instruction at ip has an entry, its type's
+// handler points the registers at the fixup. warn takes a line for the log,
+// once for each entry.
+func (t *ExTable) Fixup(tr *Trap, warn func(e Entry, text string)) (Entry, bool) {
+	if t.Off {
+		return Entry{}, false
 	}
-	return ok
+	e, ok := t.Search(tr.Regs.IP())
+	if !ok {
+		return e, false
+	}
+	text := e.Data.apply(tr, e)
+	if text != "" && !t.warned[e.Insn] {
+		if t.warned == nil {
+			t.warned = map[uint64]bool{}
+		}
+		t.warned[e.Insn] = true
+		warn(e, text)
+	}
+	return e, true
 }

@@ -39,6 +39,8 @@ type Trap struct {
 	Code   uint64 // error code
 	CR2    uint64 // of a page fault
 	Regs   Regs
+	// FailedBy is the fault handler that said FaultFail, nil if none did.
+	FailedBy *FaultHandler
 }
 
 // A Verdict is what a notifier says (include/linux/notifier.h).

@@ -3,7 +3,6 @@ package traps_test
 import (
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -107,29 +106,13 @@ func TestExTable(t *testing.T) {
 				require.Equal(t, want, e.Fixup)
 				r := regs()
 				r.SetIP(ip)
-				require.True(t, table.Fixup(r))
+				got, fixed := table.Fixup(&traps.Trap{Regs: r}, func(traps.Entry, string) { t.Fatal("a warning") })
+				require.True(t, fixed)
+				require.Equal(t, e, got)
 				require.Equal(t, want, r.IP())
 			}
 		}
 	})
-}
-
-func BenchmarkExTableSearch(b *testing.B) {
-	for _, n := range []int{100, 10_000, 1_000_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			entries := make([]traps.Entry, n)
-			for i, j := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
-				entries[i] = traps.Entry{Insn: uint64(j) * 4, Fixup: 1}
-			}
-			var table traps.ExTable
-			require.NoError(b, table.Add(entries))
-			ip := uint64(0)
-			for b.Loop() {
-				table.Search(ip)
-				ip = (ip + 40_004) % uint64(4*n)
-			}
-		})
-	}
 }
 
 // fakeHost notes who was asked.
@@ -144,6 +127,15 @@ func (h *fakeHost) IRQ(*traps.Trap)            { h.log += "irq " }
 func (h *fakeHost) Syscall(*traps.Trap)        { h.log += "syscall " }
 func (h *fakeHost) Signal(*traps.Trap)         { h.log += "signal " }
 func (h *fakeHost) Die(*traps.Trap)            { h.log += "die " }
+
+func (h *fakeHost) Warn(_ *traps.Trap, _ uint64, text string) { h.log += "warn: " + text + " " }
+func (h *fakeHost) Fixup(_ *traps.Trap, e traps.Entry)        { h.log += "fixup " }
+func (h *fakeHost) FaultHandlers(_ *traps.Trap, begin bool) {
+	h.log += map[bool]string{true: "[", false: "] "}[begin]
+}
+func (h *fakeHost) FaultHandler(_ *traps.Trap, _ uint64, by *traps.FaultHandler, s traps.FaultStatus) {
+	h.log += fmt.Sprintf("%s=%d ", by.Name, s)
+}
 
 // Who gets which trap, in which order.
 func TestDispatch(t *testing.T) {
@@ -162,10 +154,10 @@ func TestDispatch(t *testing.T) {
 		{vec: x86.NMI, stop: true, want: "DIE_NMI "},
 		{vec: x86.PF, want: "DIE_PAGE_FAULT pagefault die "},
 		{vec: x86.PF, paged: true, want: "DIE_PAGE_FAULT pagefault "},
-		{vec: x86.PF, fixup: true, want: "DIE_PAGE_FAULT pagefault "},
+		{vec: x86.PF, fixup: true, want: "DIE_PAGE_FAULT pagefault fixup "},
 		{vec: x86.PF, fixup: true, user: true, want: "DIE_PAGE_FAULT pagefault signal "},
 		{vec: x86.GP, want: "DIE_GPF die "},
-		{vec: x86.GP, fixup: true, want: "DIE_GPF "},
+		{vec: x86.GP, fixup: true, want: "DIE_GPF fixup "},
 		{vec: x86.DE, want: "DIE_TRAP die "},
 		{vec: x86.UD, stop: true, want: "DIE_TRAP "},
 		{vec: x86.DF, fixup: true, want: "die "},

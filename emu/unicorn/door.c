@@ -92,9 +92,9 @@ bool ukp_pop_regs(ukp_engine *e)
 static bool quiet(const ukp_engine *e) { return e->s.Door && !e->bias && e->left >= MARGIN; }
 
 /* What follows POPREGS in the entry stubs (guestimg, TRAP_RETURN) when the
- * trap came from the kernel: testb, jz taken, addq, iretq. */
+ * trap came from the kernel: testb, jnz not taken, addq, iretq. */
 static const uint8_t trap_return[] = {
-	0xf6, 0x44, 0x24, 0x10, 0x03, 0x74, 0x03, 0x0f, 0x01, 0xf8,
+	0xf6, 0x44, 0x24, 0x10, 0x03, 0x75, 0x06,
 	0x48, 0x83, 0xc4, 0x08, 0x48, 0xcf,
 };
 #define TRAP_RETURN_INSNS 4

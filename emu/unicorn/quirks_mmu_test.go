@@ -302,3 +302,11 @@ func TestEFER(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint64(want), have)
 }
+
+// RDMSR of a register that does not exist gives 0, WRMSR is ignored.
+func TestUnknownMSRsDoNotFault(t *testing.T) {
+	s := cured(t)
+	st := s.exec("\xb9\x07\x00\x00\x00\x0f\x30\x0f\x32\xf4", 0x1234) // mov $7,%ecx; wrmsr; rdmsr; hlt
+	require.Equal(t, uint32(ExitHLT), st.Exit)
+	require.Zero(t, st.R[x86.RAX])
+}

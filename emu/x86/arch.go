@@ -107,9 +107,11 @@ const (
 
 // Model-specific registers (SDM 4 table 2-2).
 const (
+	MSRTSC          = 0x10
 	MSREFER         = 0xc0000080
 	MSRSTAR         = 0xc0000081
 	MSRLSTAR        = 0xc0000082
+	MSRCSTAR        = 0xc0000083
 	MSRFMASK        = 0xc0000084
 	MSRFSBase       = 0xc0000100
 	MSRGSBase       = 0xc0000101

@@ -7,7 +7,8 @@ type Scenario struct {
 	Archs       []string // never empty; "x86_64" when the file says nothing
 	CPUs        int      // 1 when the file says nothing
 	Guest       Guest
-	Probes      []*Probe // in file order, which is the order of registration
+	Probes      []*Probe        // in file order, which is the order of registration
+	Faults      []*FaultHandler // in file order, likewise
 	Run         []*Step
 	Expect      []*Expect
 	Inject      []*Inject
@@ -25,6 +26,16 @@ func (s *Scenario) Probe(name string) *Probe {
 	for _, p := range s.Probes {
 		if p.Name == name {
 			return p
+		}
+	}
+	return nil
+}
+
+// FaultHandler finds a fault handler by its name, or returns nil.
+func (s *Scenario) FaultHandler(name string) *FaultHandler {
+	for _, h := range s.Faults {
+		if h.Name == name {
+			return h
 		}
 	}
 	return nil
@@ -99,6 +110,16 @@ type Probe struct {
 	Manual              bool // register: manual
 }
 
+// A FaultHandler is one entry of `fault_handlers:`. Pos is its name's.
+type FaultHandler struct {
+	Pos
+	Name    string
+	Vectors []int // none: every trap that a handler can be for
+	Head    bool  // at: head
+	Do      *Handler
+	Manual  bool // register: manual
+}
+
 // A Handler is a list of actions, or a guest function when Guest is not nil.
 type Handler struct {
 	Pos
@@ -131,11 +152,12 @@ type Op interface {
 }
 
 type (
-	// Call is `call: fn(args)`.
+	// Call is `call: fn(args)`, and `user: fn(args)`, which is a call in ring 3.
 	Call struct {
 		Pos
 		Fn   Loc
 		Args []*Expr
+		User bool
 	}
 	// Log is `log: TEXT`.
 	Log struct {
@@ -191,12 +213,14 @@ type (
 		Pos
 		CPU int
 	}
-	// ProbeOp is `register | unregister | enable | disable: PROBE`.
+	// ProbeOp is `register | unregister | enable | disable: PROBE`; the first
+	// two are there for fault handlers as well.
 	ProbeOp struct {
 		Pos
 		Verb   string // the key
 		Probes []Text
 		Plural bool // given as a list: the plural call, even of one
+		Faults bool // the names are fault handlers'
 	}
 	// If is `{if: EXPR, then: [...], else: [...]}`.
 	If struct {
@@ -209,13 +233,14 @@ type (
 		Pos
 		Steps []*Step
 	}
-	// Map is `map | unmap | protect: {addr, len, prot, user}`.
+	// Map is `map | unmap | protect: {addr, len, prot, user, on_demand}`.
 	Map struct {
 		Pos
 		Verb      string
 		Addr, Len *Expr
 		Prot      Prot
 		User      bool
+		OnDemand  bool
 	}
 	// Module is `insmod | rmmod: NAME`.
 	Module struct {
@@ -290,12 +315,13 @@ type Expect struct {
 	Trace *Text // for MatchTrace
 }
 
-// An Inject is a trap that comes from outside. For "nmi" and "ipi" exactly one
+// An Inject is a trap that comes from outside. For all but "page_fault" exactly one
 // of At, Every and After is given; for "page_fault" At is.
 type Inject struct {
 	Pos
-	Kind  string // nmi, ipi or page_fault
-	CPU   int    // nmi, ipi
+	Kind  string // nmi, ipi, signal or page_fault
+	CPU   int    // nmi, ipi, signal
+	Name  string // signal: SIGUSR1
 	At    *Loc   // when CPU (page_fault: any CPU) is about to run it
 	Every uint64 // each time CPU has run that many more instructions
 	After uint64 // once, when CPU has run exactly that many since the run began

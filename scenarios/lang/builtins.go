@@ -19,11 +19,14 @@ func (g *globals) predeclare() {
 	d["regs"] = &attrs{"regs", "", g.handlerReg, regNames}
 	d["args"] = argList{g}
 	d["cpus"] = cpuList{g}
-	for _, name := range slices.Concat(viewNames, words("trace log instructions cpu task retval")) {
+	for _, name := range slices.Concat(viewNames, words("trace log instructions cpu task retval trapnr error_code address")) {
 		d[name] = starlark.None // set by refresh
 	}
 	for name, n := range errnos {
 		d[name] = starlark.MakeInt(n)
+	}
+	for i, name := range statusNames {
+		d[name] = starlark.MakeInt(i)
 	}
 	for _, size := range []int{1, 2, 4, 8} {
 		bits := uint(size * 8)

@@ -18,10 +18,23 @@ var figureNames = words("hits nmissed faulted maxactive registered enabled gone 
 var (
 	viewNames    = words("probes_list blacklist kprobes_enabled modules kprobe_events kprobe_profile error_log ftrace")
 	topNames     = slices.Concat(viewNames, words("vars sym u8 u16 u32 u64 s8 s16 s32 s64 str hex cpus events trace log instructions"))
-	handlerNames = words("regs arg args cpu task retval private")
+	handlerNames = words("regs arg args cpu task retval private trapnr error_code address")
+	faultNames   = words("trapnr error_code address") // those of them that only fault handlers have
+	// What a fault handler may say, in the order of the values (seed 004 names them).
+	statusNames = words("status_continue_next_handler status_fault_fixed status_fail")
 	// The pure part of Starlark's own names.
 	pureNames = words("None True False abs any all bool chr dict enumerate float int len list max min ord range repr reversed sorted tuple type zip")
 )
+
+// faultFigureNames are the figures every fault handler has.
+var faultFigureNames = words("calls fixed failed skipped registered")
+
+// FaultFigures are the names of a fault handler's figures, as in NAME.calls.
+func FaultFigures() []string { return slices.Clone(faultFigureNames) }
+
+// Statuses are the names for what a fault handler says, in the order of their
+// values.
+func Statuses() []string { return slices.Clone(statusNames) }
 
 // Figures are the names of a probe's figures, as in NAME.hits.
 func Figures() []string { return slices.Clone(figureNames) }
@@ -31,7 +44,8 @@ func RegNames() []string { return slices.Clone(regNames) }
 
 func isGlobal(name string) bool {
 	_, errno := errnos[name]
-	return errno || slices.Contains(topNames, name) || slices.Contains(handlerNames, name) || starlark.Universe.Has(name)
+	return errno || slices.Contains(topNames, name) || slices.Contains(handlerNames, name) ||
+		slices.Contains(statusNames, name) || starlark.Universe.Has(name)
 }
 
 // isReserved says whether Starlark keeps the word for itself.
@@ -47,9 +61,7 @@ func isReserved(name string) bool {
 // checkNames runs when the whole file is known.
 func (p *parser) checkNames() {
 	for _, ref := range p.refs {
-		if p.sc.Probe(ref.text) == nil {
-			p.fail(ref.pos, p.probeHint(ref.text), "no probe is called %q", ref.text)
-		}
+		p.checkRef(ref)
 	}
 	for _, ref := range p.insmod {
 		p.checkModule(ref)
@@ -58,12 +70,16 @@ func (p *parser) checkNames() {
 		p.checkExpr(e)
 	}
 	p.checkBehindCrash()
+	if len(p.userCalls) > 0 && p.sc.Guest.User == nil {
+		p.fail(p.userCalls[0], "guest: user: is its code", "there is no user program")
+	}
 }
 
-// checkBehindCrash: the guest is gone after a step that says how it crashes.
+// checkBehindCrash: the guest is gone after a step that says how it crashes,
+// unless that is the end of a user task.
 func (p *parser) checkBehindCrash() {
 	for i, s := range p.sc.Run {
-		if s.Crashes != nil && i+1 < len(p.sc.Run) {
+		if s.Crashes != nil && !isUser(s) && i+1 < len(p.sc.Run) {
 			p.fail(p.sc.Run[i+1].Pos, "what must be true afterwards goes into expect", "this step would never run: the step before it ends in a crash")
 			return
 		}
@@ -119,13 +135,17 @@ func (p *parser) checkExpr(e *Expr) {
 func (p *parser) checkName(e *Expr, id *syntax.Ident, dot *syntax.DotExpr) bool {
 	name, pos := id.Name, e.place(id.NamePos)
 	switch {
+	case e.scope != inFault && slices.Contains(faultNames, name):
+		p.fail(pos, "", "'%s' is there in fault handlers only", name)
 	case e.scope == inTop && slices.Contains(handlerNames, name):
 		p.fail(pos, handlerNameHint(name), "'%s' is there in handlers only", name)
+	case e.scope == inFault && (name == "retval" || name == "private"):
+		p.fail(pos, "", "'%s' is there in the handlers of a kretprobe or uretprobe only", name)
 	case e.scope == inHandler && name == "retval":
 		p.fail(pos, "", "'retval' is there in the handler of a kretprobe or uretprobe only")
 	case p.known(name):
 		return true
-	case dot != nil && slices.Contains(figureNames, dot.Name.Name):
+	case dot != nil && (slices.Contains(figureNames, dot.Name.Name) || slices.Contains(faultFigureNames, dot.Name.Name)):
 		p.fail(pos, p.probeHint(name), "no probe is called %q", name)
 	case p.vars[name]:
 		p.fail(pos, "did you mean 'vars."+name+"'?", "unknown name %q in the expression", name)
@@ -150,12 +170,12 @@ func handlerNameHint(name string) string {
 func (p *parser) known(name string) bool {
 	_, errno := errnos[name]
 	return errno || slices.Contains(topNames, name) || slices.Contains(handlerNames, name) ||
-		slices.Contains(pureNames, name) || p.sc.Probe(name) != nil
+		slices.Contains(pureNames, name) || slices.Contains(statusNames, name) || p.sc.Probe(name) != nil || p.sc.FaultHandler(name) != nil
 }
 
 // namesFor lists what to suggest; errno names only suggest each other's kind.
 func (p *parser) namesFor(scope scope) []string {
-	names := slices.Concat(p.probeNames(), topNames, pureNames)
+	names := slices.Concat(p.probeNames(), p.faultHandlerNames(), topNames, pureNames, statusNames)
 	if scope != inTop {
 		names = append(names, handlerNames...)
 	}
@@ -176,6 +196,8 @@ func (p *parser) checkAttr(e *Expr, owner, attr *syntax.Ident) {
 		}
 	case p.sc.Probe(owner.Name) != nil && !slices.Contains(figureNames, name):
 		p.fail(pos, didYouMean(name, figureNames), "a probe has no figure %q; expected %s", name, orList(figureNames))
+	case p.sc.FaultHandler(owner.Name) != nil && !slices.Contains(faultFigureNames, name):
+		p.fail(pos, didYouMean(name, faultFigureNames), "a fault handler has no figure %q; expected %s", name, orList(faultFigureNames))
 	}
 }
 

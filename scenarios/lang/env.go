@@ -43,6 +43,8 @@ type HandlerScope interface {
 	Data(i int) (uint64, error)
 	CPU() int
 	Task() string
+	// Trap is the fault that a fault handler is asked about; false elsewhere.
+	Trap() (nr int, code, addr uint64, ok bool)
 }
 
 // An Event is one event of the trace, as events(kind) lists them.
@@ -83,6 +85,9 @@ func NewEnv(w World, sc *Scenario) *Env {
 	if sc != nil {
 		for _, p := range sc.Probes {
 			g.names[p.Name] = &attrs{"probe", p.Name, g.figure, figureNames}
+		}
+		for _, h := range sc.Faults {
+			g.names[h.Name] = &attrs{"fault handler", h.Name, g.figure, faultFigureNames}
 		}
 	}
 	return &Env{globals: g}
@@ -160,6 +165,12 @@ func (g *globals) refresh(e *Expr) error {
 				return errors.New("'retval' is there at a function's return only")
 			}
 			g.names[name] = starlark.MakeUint64(v)
+		case "trapnr", "error_code", "address":
+			nr, code, addr, ok := g.current.Trap()
+			if !ok {
+				return fmt.Errorf("'%s' is there in fault handlers only", name)
+			}
+			g.names[name] = starlark.MakeUint64(map[string]uint64{"trapnr": uint64(nr), "error_code": code, "address": addr}[name])
 		default:
 			if slices.Contains(viewNames, name) {
 				g.names[name] = g.world.View(name)

@@ -22,6 +22,7 @@ const (
 	inTop     scope = iota // run, expect
 	inHandler              // a probe's handler
 	inReturn               // the handler at a function's return: retval too
+	inFault                // a fault handler: trapnr and its like too
 )
 
 // An Expr is a Starlark expression that has been checked. It is immutable; each

@@ -79,6 +79,9 @@ func (h fakeHandler) Retval() (uint64, bool)     { return 1<<64 - 22, h.returnin
 func (h fakeHandler) Data(i int) (uint64, error) { return uint64(100 + i), nil }
 func (h fakeHandler) CPU() int                   { return 1 }
 func (h fakeHandler) Task() string               { return "init" }
+func (h fakeHandler) Trap() (int, uint64, uint64, bool) {
+	return 14, 2, 0xdead000, h.fakeRegs["cr2"] != 0
+}
 
 func testEnv() (*Env, *fakeWorld) {
 	w := &fakeWorld{vars: map[string]starlark.Value{"x": starlark.MakeInt(3)}, trace: "a probe hit"}

@@ -80,6 +80,8 @@ func sectionName(where string) string {
 		return "an expectation"
 	case "inject":
 		return "an injection"
+	case "fault_handler":
+		return "a fault handler"
 	}
 	return "'" + where[strings.LastIndexByte(where, '.')+1:] + "'"
 }
@@ -95,6 +97,7 @@ var keyTable = []Key{
 	{Name: "cpus", Where: "file", Type: "1 to 64", Meaning: "number of CPUs, default 1"},
 	{Name: "guest", Where: "file", Type: "mapping", Meaning: "code added to the built-in guest kernel"},
 	{Name: "probes", Where: "file", Type: "mapping of NAME to probe", Meaning: "probes, registered in this order before run"},
+	{Name: "fault_handlers", Where: "file", Type: "mapping of NAME to fault handler", Meaning: "who is asked about a fault before the exception table is; registered in this order before run"},
 	{Name: "run", Where: "file", Type: "list of steps", Meaning: "what happens"},
 	{Name: "expect", Where: "file", Type: "list of expectations", Meaning: "what must be true afterwards"},
 	{Name: "inject", Where: "file", Type: "list of injections", Meaning: "traps that come from outside, at exact places"},
@@ -127,6 +130,11 @@ var keyTable = []Key{
 	{Name: "disabled", Where: "probe", Type: "true or false", Meaning: "starts disabled"},
 	{Name: "register", Where: "probe", Type: "manual", Meaning: "is registered by a step, not before run"},
 
+	{Name: "vector", Where: "fault_handler", Type: "trap or list of traps", Meaning: "which traps: page_fault, general_protection ... or their mnemonics, pf, gp; default all"},
+	{Name: "at", Where: "fault_handler", Type: "head or tail", Meaning: "of the list, default tail"},
+	{Name: "do", Where: "fault_handler", Type: "handler", Meaning: "what it does; its value is a status", Required: true},
+	{Name: "register", Where: "fault_handler", Type: "manual", Meaning: "is registered by a step or action, not before run"},
+
 	{Name: "guest", Where: "handler", Type: "symbol", Meaning: "a guest function with the kernel's C signature", Required: true},
 
 	{Name: "log", Where: "action", Type: "text with ${expr}", Meaning: "adds a line to the log"},
@@ -140,8 +148,8 @@ var keyTable = []Key{
 	{Name: "spin", Where: "action", Type: "number", Meaning: "N steps in which others may run"},
 	{Name: "nmi", Where: "action", Type: "CPU", Meaning: "sends an NMI"},
 	{Name: "ipi", Where: "action", Type: "CPU", Meaning: "sends an interrupt to another CPU"},
-	{Name: "register", Where: "action", Type: "probe or list", Meaning: "registers", With: words("into")},
-	{Name: "unregister", Where: "action", Type: "probe or list", Meaning: "unregisters", With: words("into")},
+	{Name: "register", Where: "action", Type: "probe, fault handler or list", Meaning: "registers", With: words("into")},
+	{Name: "unregister", Where: "action", Type: "probe, fault handler or list", Meaning: "unregisters", With: words("into")},
 	{Name: "enable", Where: "action", Type: "probe or list", Meaning: "enables", With: words("into")},
 	{Name: "disable", Where: "action", Type: "probe or list", Meaning: "disables", With: words("into")},
 	{Name: "if", Where: "action", Type: "expression", Meaning: "chooses between then and else", With: words("then else")},
@@ -160,9 +168,10 @@ var keyTable = []Key{
 	{Name: "value", Where: "action.store", Type: "expression", Meaning: "what to write", Required: true},
 
 	{Name: "call", Where: "step", Type: "fn(args)", Meaning: "calls a guest function", With: words("on task returns crashes into")},
-	{Name: "parallel", Where: "step", Type: "list of steps", Meaning: "steps at the same time, one per CPU", With: words("crashes")},
-	{Name: "register", Where: "step", Type: "probe or list", Meaning: "registers; a list is the plural call", With: words("returns into " + onStep)},
-	{Name: "unregister", Where: "step", Type: "probe or list", Meaning: "unregisters", With: words("returns into " + onStep)},
+	{Name: "user", Where: "step", Type: "fn(args)", Meaning: "calls a function of the user program in ring 3, as a task", With: words("on task returns crashes into")},
+	{Name: "parallel", Where: "step", Type: "list of steps", Meaning: "steps at the same time, one per CPU; several user tasks may share one", With: words("crashes")},
+	{Name: "register", Where: "step", Type: "probe, fault handler or list", Meaning: "registers; a list is the plural call", With: words("returns into " + onStep)},
+	{Name: "unregister", Where: "step", Type: "probe, fault handler or list", Meaning: "unregisters", With: words("returns into " + onStep)},
 	{Name: "enable", Where: "step", Type: "probe or list", Meaning: "enables", With: words("returns into " + onStep)},
 	{Name: "disable", Where: "step", Type: "probe or list", Meaning: "disables", With: words("returns into " + onStep)},
 	{Name: "nmi", Where: "step", Type: "CPU", Meaning: "an NMI arrives", With: words("crashes")},
@@ -183,13 +192,14 @@ var keyTable = []Key{
 	{Name: "params", Where: "step", Type: "text", Meaning: "the module's parameters: NAME=VALUE ...", Modifier: true},
 	{Name: "task", Where: "step", Type: "task", Meaning: "the task that runs it", Modifier: true},
 	{Name: "returns", Where: "step", Type: "expression", Meaning: "what it must return", Modifier: true},
-	{Name: "crashes", Where: "step", Type: "text", Meaning: "it must crash, the report having this text in it", Modifier: true},
+	{Name: "crashes", Where: "step", Type: "text", Meaning: "it must crash, or for user the task be killed, the report having this text in it", Modifier: true},
 	{Name: "into", Where: "step", Type: "variable", Meaning: "takes the result", Modifier: true},
 
 	{Name: "addr", Where: "step.map", Type: "expression", Meaning: "first address", Required: true},
 	{Name: "len", Where: "step.map", Type: "expression", Meaning: "bytes", Required: true},
 	{Name: "prot", Where: "step.map", Type: "r, w, x or none", Meaning: "protection, default rw"},
 	{Name: "user", Where: "step.map", Type: "true or false", Meaning: "ring 3 may use it, default false"},
+	{Name: "on_demand", Where: "step.map", Type: "true or false", Meaning: "each page comes when it is first used, with a minor fault; default false"},
 	{Name: "addr", Where: "step.unmap", Type: "expression", Meaning: "first address", Required: true},
 	{Name: "len", Where: "step.unmap", Type: "expression", Meaning: "bytes", Required: true},
 	{Name: "addr", Where: "step.protect", Type: "expression", Meaning: "first address", Required: true},
@@ -205,6 +215,8 @@ var keyTable = []Key{
 	{Name: "nmi", Where: "inject", Type: "CPU", Meaning: "an NMI"},
 	{Name: "ipi", Where: "inject", Type: "CPU", Meaning: "an interrupt from another CPU"},
 	{Name: "page_fault", Where: "inject", Type: "LOC", Meaning: "a page fault at this instruction"},
+	{Name: "signal", Where: "inject", Type: "signal", Meaning: "a signal to the user task that the CPU runs"},
+	{Name: "on", Where: "inject", Type: "CPU", Meaning: "whose task gets the signal, default 0"},
 	{Name: "at", Where: "inject", Type: "LOC", Meaning: "when the CPU is about to run it"},
 	{Name: "every", Where: "inject", Type: "number", Meaning: "every N instructions of the CPU"},
 	{Name: "after", Where: "inject", Type: "number", Meaning: "once, after N instructions of the CPU"},

@@ -42,8 +42,10 @@ type parser struct {
 	errs   Errors
 	vars   map[string]bool
 	exprs  []*Expr
-	refs   []*node // names of probes
+	refs   []*probeRef
 	insmod []*node // names of modules
+
+	userCalls []Pos
 }
 
 func (p *parser) scenario(root *node) {
@@ -58,6 +60,9 @@ func (p *parser) scenario(root *node) {
 	}
 	if n := f.get("probes"); n != nil {
 		p.probes(n)
+	}
+	if n := f.get("fault_handlers"); n != nil {
+		p.faultHandlers(n)
 	}
 	if n := f.get("run"); n != nil {
 		p.sc.Run = p.steps(n)

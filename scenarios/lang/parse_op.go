@@ -191,6 +191,11 @@ func (p *parser) op(f fields, key string, c opCtx) Op {
 func (p *parser) stepOp(f fields, key string, at Pos, c opCtx) Op {
 	n := f.get(key)
 	switch key {
+	case "user":
+		call := p.call(n, c.scope)
+		call.User = true
+		p.userCalls = append(p.userCalls, at)
+		return call
 	case "parallel":
 		if c.lane {
 			p.fail(at, "", "'parallel' inside 'parallel'")
@@ -221,25 +226,30 @@ func (p *parser) stepOp(f fields, key string, at Pos, c opCtx) Op {
 	panic("key without a parser: " + key)
 }
 
-// parallel gives the steps a CPU each: its place in the list when it does not say.
+// parallel gives the steps a CPU each: its place in the list when it does not
+// say. User tasks share them.
 func (p *parser) parallel(n *node, at Pos) *Parallel {
 	out := &Parallel{Pos: at}
-	items := p.list(n, "a list of steps, one per CPU")
-	if len(items) > p.sc.CPUs {
-		p.fail(items[p.sc.CPUs].pos, "cpus: says how many there are", "more parallel steps than CPUs (%d)", p.sc.CPUs)
-		items = items[:p.sc.CPUs]
-	}
 	taken := map[int]*Step{}
-	for i, item := range items {
-		s := p.step(item, opCtx{where: "step", scope: inTop, on: i, lane: true})
+	for i, item := range p.list(n, "a list of steps, one per CPU") {
+		s := p.step(item, opCtx{where: "step", scope: inTop, on: i % p.sc.CPUs, lane: true})
 		if s == nil {
 			continue
 		}
-		if old := taken[s.On]; old != nil {
+		if !isUser(s) && i >= p.sc.CPUs {
+			p.fail(item.pos, "cpus: says how many there are", "more parallel steps than CPUs (%d)", p.sc.CPUs)
+			break
+		}
+		if old := taken[s.On]; old != nil && !(isUser(old) && isUser(s)) {
 			p.fail(s.Pos, "the other is in line "+itoa(old.Line), "two parallel steps on CPU %d", s.On)
 		}
 		taken[s.On] = s
 		out.Steps = append(out.Steps, s)
 	}
 	return out
+}
+
+func isUser(s *Step) bool {
+	call, ok := s.Do.(*Call)
+	return ok && call.User
 }

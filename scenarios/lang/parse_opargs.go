@@ -31,7 +31,7 @@ func (p *parser) target(key *node, a *Assign, scope scope) {
 		p.setVar(name)
 	case key.text == "retval" && scope == inReturn:
 		a.Reg = "ax"
-	case space == "private" && scope != inTop && dataWord(name, a):
+	case space == "private" && scope != inTop && scope != inFault && dataWord(name, a):
 	case space == "regs" && scope == inTop:
 		p.fail(key.pos, "", "registers are set in handlers only; expected vars.NAME")
 	case space == "regs" && slices.Contains(regNames, name):
@@ -85,6 +85,12 @@ func (p *parser) memoryOp(n *node, key string, scope scope) Op {
 	return &ReadUser{Pos: n.pos, Addr: addr, Len: length, Into: into}
 }
 
+// A probeRef is a name that an op has for a probe or a fault handler.
+type probeRef struct {
+	*node
+	op *ProbeOp
+}
+
 // probeOp reads one probe's name or a list of them.
 func (p *parser) probeOp(n *node, verb string, at Pos) Op {
 	out := &ProbeOp{Pos: at, Verb: verb, Plural: n.kind == seqNode}
@@ -94,7 +100,7 @@ func (p *parser) probeOp(n *node, verb string, at Pos) Op {
 	}
 	for _, item := range items {
 		if name := p.ident(item, "a probe"); name != "" {
-			p.refs = append(p.refs, item)
+			p.refs = append(p.refs, &probeRef{item, out})
 			out.Probes = append(out.Probes, Text{Pos: item.pos, Value: name})
 		}
 	}
@@ -129,6 +135,9 @@ func (p *parser) mapOp(n *node, verb string, scope scope) Op {
 	}
 	if n := f.get("user"); n != nil {
 		out.User = p.boolean(n)
+	}
+	if n := f.get("on_demand"); n != nil {
+		out.OnDemand = p.boolean(n)
 	}
 	return out
 }

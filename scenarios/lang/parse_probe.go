@@ -52,6 +52,8 @@ func (p *parser) probeName(key *node) {
 	}
 	if old := p.sc.Probe(name); old != nil {
 		p.fail(key.pos, "", "probe %q is already declared in line %d", name, old.Line)
+	} else if old := p.sc.FaultHandler(name); old != nil {
+		p.fail(key.pos, "", "%q is already a fault handler, in line %d", name, old.Line)
 	} else if isGlobal(name) || isReserved(name) {
 		p.fail(key.pos, "", "a probe cannot be called %q: the word has a meaning in expressions", name)
 	}

@@ -8,7 +8,7 @@ func (p *parser) inject(n *node) *Inject {
 		return nil
 	}
 	in := &Inject{Pos: n.pos}
-	for _, kind := range words("nmi ipi page_fault") {
+	for _, kind := range words("nmi ipi signal page_fault") {
 		if !f.has(kind) {
 			continue
 		}
@@ -20,13 +20,21 @@ func (p *parser) inject(n *node) *Inject {
 	}
 	switch in.Kind {
 	case "":
-		p.fail(n.pos, "", "an injection without a trap: expected nmi, ipi or page_fault")
+		p.fail(n.pos, "", "an injection without a trap: expected nmi, ipi, signal or page_fault")
 		return nil
 	case "page_fault":
 		loc := p.loc(f.get("page_fault"))
 		in.At = &loc
+	case "signal":
+		in.Name = p.oneOf(f.get("signal"), signalNames...)
 	default:
 		in.CPU = p.cpu(f.get(in.Kind))
+	}
+	if n := f.get("on"); n != nil {
+		if in.Kind != "signal" {
+			p.fail(f.keyPos("on"), "", "'on' belongs to 'signal'")
+		}
+		in.CPU = p.cpu(n)
 	}
 	p.injectWhen(f, in)
 	return in

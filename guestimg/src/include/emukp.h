@@ -60,6 +60,7 @@ struct mm_struct {
 	atomic_t mm_users, mm_count;
 };
 
+struct cred;
 struct task_struct {
 	int pid;
 	char comm[TASK_COMM_LEN];
@@ -84,6 +85,8 @@ struct task_struct {
 	unsigned int flags;		/* PF_* */
 	struct mm_struct *mm, *active_mm;
 	struct task_struct *real_parent, *parent, *group_leader;
+	const struct cred *real_cred, *cred;
+	struct user_task *user;		/* NULL for a kernel thread */
 };
 
 /* What a task of the harness is to do; argument of task_call. */
@@ -117,6 +120,7 @@ extern struct cpu_data cpu_data[NR_CPUS];
 extern struct task_struct init_tasks[NR_CPUS];
 extern struct task_struct *task_list;
 extern struct mm_struct init_mm;
+extern const struct cred init_cred;
 extern spinlock_t tasklist_lock;
 
 /* kernel/traps.c */
@@ -409,6 +413,7 @@ void start_secondary(void);
 void sched_init(long cpu, unsigned long stack_top);
 
 #include <asm/usercopy.h>
+#include <signal.h>
 
 #endif /* __ASSEMBLER__ */
 #endif

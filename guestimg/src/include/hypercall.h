@@ -24,6 +24,14 @@
 #define HC_DUMP_STACK	21	/* regs, 0: the caller's */
 #define HC_SYNCHRONIZE	22	/* wait until no CPU is in a handler that it is in now */
 /* 32 to 47 are fault recovery's (traps), 48 and up the code changers'. */
+#define HC_REGISTER_FAULT_HANDLER	32	/* handler, insert_tail, traps -> int */
+#define HC_UNREGISTER_FAULT_HANDLER	33	/* handler -> int */
+#define HC_SIGNAL	42	/* signal, ip, handler: a frame has been made */
+#define HC_SEQUENCE	43	/* SEQ_*, ip, new ip: a restartable sequence was left */
+#define HC_USER_KILLED	44	/* regs, signal, vector or -1, error_code: the end of a user task */
+
+#define SEQ_RSEQ	0
+#define SEQ_RAS		1
 
 /* What HC_KPROBES does; add KP_JPROBE or KP_KRETPROBE for the other kinds. */
 #define KP_REGISTER		0

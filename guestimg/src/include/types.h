@@ -92,6 +92,7 @@ typedef __builtin_va_list va_list;
 #define ENOSPC	28
 #define ERANGE	34
 #define ENOSYS	38
+#define EOPNOTSUPP 95
 
 #define MAX_ERRNO	4095
 #define IS_ERR_VALUE(x)	((unsigned long)(x) >= (unsigned long)-MAX_ERRNO)

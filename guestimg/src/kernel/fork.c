@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Birth and death of kernel threads, and a do_fork to probe. */
 #include <emukp.h>
+#include <linux/cred.h>
 #include <linux/sched.h>
 
 /* What __switch_to_asm pops, and where it then returns to. */
@@ -13,6 +14,7 @@ void ret_from_fork(void);
 
 static atomic_t last_pid = ATOMIC_INIT(0);
 DEFINE_SPINLOCK(tasklist_lock);
+const struct cred init_cred;	/* root's: all 0 */
 struct mm_struct init_mm = {
 	.mm_users = ATOMIC_INIT(2),
 	.mm_count = ATOMIC_INIT(1),
@@ -50,6 +52,8 @@ struct task_struct *__probed kthread_create(long (*fn)(void *), void *arg,
 	p->real_parent = current;
 	p->parent = current;
 	p->group_leader = p;
+	p->real_cred = &init_cred;
+	p->cred = &init_cred;
 	set_task_comm(p, name);
 	p->stack = (unsigned long)p;
 	p->cr3 = init_tasks[0].cr3;

@@ -25,6 +25,8 @@ void sched_init(long cpu, unsigned long stack_top)
 	idle->real_parent = idle;
 	idle->parent = idle;
 	idle->group_leader = idle;
+	idle->real_cred = &init_cred;
+	idle->cred = &init_cred;
 	INIT_LIST_HEAD(&idle->run_list);
 	INIT_LIST_HEAD(&rq->queue);
 	rq->curr = idle;
@@ -76,6 +78,7 @@ void __probed context_switch(struct task_struct *prev, struct task_struct *next)
 {
 	prev->preempt_count = this_cpu_read(preempt_count);
 	prev->nr_switches++;
+	rseq_event(prev, RSEQ_EVENT_PREEMPT);
 	switch_mm(prev, next);
 	this_cpu_write(preempt_count, next->preempt_count);
 	finish_task_switch(__switch_to_asm(prev, next));
@@ -99,6 +102,7 @@ void __probed schedule(void)
 		__schedule_bug(prev);
 	if (unlikely(nr_sleepers.counter))
 		wake_sleepers();
+	this_cpu_write(need_resched, 0);
 	spin_lock(&rq->lock);
 	if (prev->state == TASK_RUNNING && prev != rq->idle)
 		enqueue_task(rq, prev);

@@ -80,14 +80,16 @@ void wake_sleepers(void)
 int time_is_waited_for(void)
 {
 	struct task_struct *p;
-	int waited = 0;
+	bool sleeper = false, waited = false;
 	unsigned long flags = (spin_lock_irqsave)(&tasklist_lock);
 
 	for (p = task_list; p; p = p->next) {
+		if (p->wake_at)
+			sleeper = true;
 		if ((p->wake_at && p->mm) ||
 		    (is_callers(p) && p->state != TASK_RUNNING))
-			waited = 1;
+			waited = true;
 	}
 	spin_unlock_irqrestore(&tasklist_lock, flags);
-	return waited;
+	return sleeper && waited;
 }

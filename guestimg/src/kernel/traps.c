@@ -55,6 +55,8 @@ void __kprobes do_nmi(struct pt_regs *regs, long error_code)
 	handler = READ_ONCE(nmi_handler);
 	if (handler)
 		handler(regs);
+	if (user_mode(regs))
+		rseq_event(current, RSEQ_EVENT_NMI);
 	cpu_field_dec(nmi_count);
 }
 
@@ -68,12 +70,16 @@ void __kprobes do_page_fault(struct pt_regs *regs, long error_code)
 	tsk->trap_nr = 14;
 	tsk->error_code = (unsigned long)error_code;
 	TRAP(regs, 14, error_code);
+	if (user_mode(regs))
+		rseq_event(tsk, RSEQ_EVENT_FAULT);
 }
 
 void __probed do_IRQ(struct pt_regs *regs, long vector)
 {
 	cpu_field_inc(irq_count);
 	cpu_field_inc(hardirq_count);
+	if (vector == RESCHEDULE_VECTOR)
+		this_cpu_write(need_resched, 1);
 	TRAP(regs, (unsigned long)vector, 0);
 	cpu_field_dec(hardirq_count);
 }
@@ -83,6 +89,11 @@ void __probed do_syscall(struct pt_regs *regs)
 {
 	regs->ax = (unsigned long)-ENOSYS;
 	hypercall(HC_SYSCALL, (unsigned long)regs, 0, 0, 0);
+	if (!current->user)
+		return;		/* entered by enter_user alone */
+	local_irq_enable();
+	regs->ax = (unsigned long)do_syscall_64((long)regs->orig_ax, regs);
+	local_irq_disable();
 }
 
 void __probed do_int80(struct pt_regs *regs)

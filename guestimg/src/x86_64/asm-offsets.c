@@ -57,6 +57,10 @@ void __section(".discard.text") asm_offsets(void)
 	TASK(__off_task_exit_code, exit_code);
 	TASK(__off_task_run_list, run_list);
 	TASK(__off_task_on_rq, on_rq);
+	TASK(__off_task_user, user);
+	ABS(__off_user_pending, offsetof(struct user_task, pending));
+	ABS(__off_user_info, offsetof(struct user_task, info));
+	ABS(__size_user_task, sizeof(struct user_task));
 	ABS(__size_task_struct, sizeof(struct task_struct));
 	ABS(__size_task_call, sizeof(struct task_call));
 	ABS(__size_pt_regs, sizeof(struct pt_regs));

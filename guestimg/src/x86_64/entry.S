@@ -19,10 +19,10 @@
 	.macro TRAP_RETURN
 	int	$VEC_POPREGS
 	testb	$3, PT_CS-PT_ORIG_AX(%rsp)
-	jz	2f
-	swapgs
-2:	addq	$8, %rsp
+	jnz	2f
+	addq	$8, %rsp
 	iretq
+2:	jmp	ret_to_user
 	.endm
 
 	/* idtentry: swapgs is decided by the saved CS. With a gap, a frame from the
@@ -144,6 +144,25 @@ ENDFN \sym
 FN error_exit
 	TRAP_RETURN
 ENDFN error_exit
+
+/* Ring 3 has been interrupted, and its registers are back: what is due
+ * before it goes on may change them. NMIs stay blocked until the iretq. */
+FN ret_to_user
+	PUSHREGS
+.Lret_to_user_regs:
+	call	exit_to_user_mode
+	int	$VEC_POPREGS
+	swapgs
+	addq	$8, %rsp
+	iretq
+ENDFN ret_to_user
+
+/* void return_to_user(regs): for a task that was never there. */
+FN return_to_user
+	cli
+	movq	%rdi, %rsp
+	jmp	.Lret_to_user_regs
+ENDFN return_to_user
 
 FN paranoid_exit
 	testl	%ebx, %ebx

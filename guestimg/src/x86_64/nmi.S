@@ -42,5 +42,7 @@ FN asm_exc_nmi
 	movq	%rax, %rdi
 	xorl	%esi, %esi
 	call	do_nmi
-	jmp	paranoid_exit
+	testb	$3, PT_CS(%rsp)		/* the frame has left the IST stack */
+	jz	paranoid_exit
+	jmp	error_exit
 ENDFN asm_exc_nmi

@@ -4,7 +4,6 @@
 #include <emukp.h>
 
 #define GDT_CODE64(dpl)	(0x00af9b000000ffffULL | (u64)(dpl) << 45)
-#define GDT_CODE32(dpl)	(0x00cf9b000000ffffULL | (u64)(dpl) << 45)
 #define GDT_DATA(dpl)	(0x00cf93000000ffffULL | (u64)(dpl) << 45)
 
 /* TF, IF, DF, IOPL, NT, AC: cleared by syscall. */
@@ -70,7 +69,8 @@ static void load_gdt(struct cpu_data *c)
 
 	c->gdt[__KERNEL_CS >> 3] = GDT_CODE64(0);
 	c->gdt[__KERNEL_DS >> 3] = GDT_DATA(0);
-	c->gdt[__USER32_CS >> 3] = GDT_CODE32(3);
+	/* __USER32_CS stays absent: the machine has no way from 32-bit code back
+	 * into a 64-bit kernel. */
 	c->gdt[__USER_DS >> 3] = GDT_DATA(3);
 	c->gdt[__USER_CS >> 3] = GDT_CODE64(3);
 	/* Available 64-bit TSS, SDM 3A figure 7-4. */
@@ -79,6 +79,8 @@ static void load_gdt(struct cpu_data *c)
 	c->gdt[GDT_ENTRY_TSS + 1] = tss >> 32;
 
 	asm volatile("lgdt %0" : : "m" (d) : "memory");
+	/* After reset there is an LDT at address 0 (SDM 3A table 10-1). */
+	asm volatile("lldt %w0" : : "r" (0));
 	/* GS must hold a null selector, else iretq to ring 3 clears its base. */
 	asm volatile("pushq %q0\n"
 		     "leaq 1f(%%rip), %%rax\n"

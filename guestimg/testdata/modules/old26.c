@@ -46,6 +46,8 @@ int pre(struct kprobe *p, struct pt_regs *regs)
 	do_gettimeofday(&tv);
 	note(regs);
 	atomic_inc(&hits);
+	if (current->cred->uid.val != 0 || current->parent->pid > current->pid)
+		return 0;
 	printk("%s[%d] at %lu.%06lu: rip=%lx rsp=%lx eflags=%lx rdi=%lx orig=%ld %s\n",
 	       current->comm, current->pid, (unsigned long)tv.tv_sec, tv.tv_usec,
 	       regs->rip, regs->rsp, regs->eflags, regs->rdi, regs->orig_rax,

@@ -8,6 +8,7 @@
 #include <linux/preempt.h>
 #include <linux/spinlock.h>
 #include <asm/current.h>
+#include <linux/cred.h>
 
 #define CSIGNAL			0x000000ff
 #define CLONE_VM		0x00000100

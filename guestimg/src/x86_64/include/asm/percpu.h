@@ -28,6 +28,7 @@ struct cpu_data {
 	unsigned long irq_count;
 	unsigned long jprobe_saved_sp;	/* for jprobe_return */
 	unsigned long hardirq_count, nmi_count;	/* handlers that it is in */
+	unsigned long need_resched;	/* before it goes on in ring 3 */
 	struct rq rq;
 	u64 gdt[GDT_ENTRIES] __aligned(16);
 	struct tss_struct tss __aligned(16);

@@ -3,7 +3,18 @@
 #ifndef _ASM_PROCESSOR_H
 #define _ASM_PROCESSOR_H
 
+#define X86_EFLAGS_CF	0x1
+#define X86_EFLAGS_FIXED 0x2
+#define X86_EFLAGS_PF	0x4
+#define X86_EFLAGS_AF	0x10
+#define X86_EFLAGS_ZF	0x40
+#define X86_EFLAGS_SF	0x80
+#define X86_EFLAGS_TF	0x100
 #define X86_EFLAGS_IF	0x200
+#define X86_EFLAGS_DF	0x400
+#define X86_EFLAGS_OF	0x800
+#define X86_EFLAGS_RF	0x10000
+#define X86_EFLAGS_AC	0x40000
 #define BITS_PER_LONG	64
 #define TASK_SIZE_MAX	((1UL << 47) - PAGE_SIZE)
 

@@ -12,6 +12,9 @@
 #define GDT_ENTRY_TSS	8
 #define TSS_SEL		(GDT_ENTRY_TSS * 8)
 
+#define RESCHEDULE_VECTOR	0xfd
+#define CALL_FUNCTION_VECTOR	0xfc
+
 #define MSR_STAR		0xc0000081
 #define MSR_LSTAR		0xc0000082
 #define MSR_SYSCALL_MASK	0xc0000084

@@ -12,7 +12,7 @@
 		     " xorl %k1, %k1\n"					\
 		     " jmp 2b\n"					\
 		     " .popsection\n"					\
-		     _ASM_EXTABLE(1b, 3b)				\
+		     _ASM_EXTABLE_UA(1b, 3b)				\
 		     : "+r" (err), "=r" (val)				\
 		     : "m" (*(ptr)), "i" (-EFAULT))
 
@@ -23,7 +23,7 @@
 		     "3: movl %3, %0\n"					\
 		     " jmp 2b\n"					\
 		     " .popsection\n"					\
-		     _ASM_EXTABLE(1b, 3b)				\
+		     _ASM_EXTABLE_UA(1b, 3b)				\
 		     : "+r" (err)					\
 		     : "r" (val), "m" (*(ptr)), "i" (-EFAULT)		\
 		     : "memory")
