@@ -142,11 +142,11 @@ func (w *world) unfit(out *outcome) string {
 	return ""
 }
 
-// inside says that the run ended in the middle of the instruction, or not at the first int3 behind it. No branch goes
-// to either place.
+// inside says that the run ended in the middle of the instruction, or at another int3 behind it than the first. No
+// branch goes to either place.
 func (w *world) inside(out *outcome) bool {
 	off, n := out.ip-w.site, w.behind-w.site
-	return off > 0 && off < n-1 || out.vector == x86.BP && off != n && off <= x86.MaxInsnLen+1
+	return off > 0 && off < n-1 || out.vector == x86.BP && off > n && off <= x86.MaxInsnLen+1
 }
 
 // roomy says whether a trap can be taken with that stack pointer.

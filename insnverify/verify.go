@@ -65,12 +65,21 @@ func Verify(ctx context.Context, bins []*Binary, o Options) (*Report, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if i%renewAfter == renewAfter-1 {
+			if err := v.renew(); err != nil {
+				return nil, err
+			}
+		}
 		if err := v.form(f); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
 }
+
+// renewAfter is how many forms the worlds are used for: their engines keep all that they have translated, which
+// would be two gigabytes for a kernel.
+const renewAfter = 4096
 
 // collect finds the forms and draws the sample.
 func (r *Report) collect(ctx context.Context, bins []*Binary, o *Options) ([]sampled, error) {
@@ -131,28 +140,42 @@ type verifier struct {
 
 func newVerifier(r *Report, o *Options) (*verifier, error) {
 	v := &verifier{Report: r, o: o}
-	var err error
-	if v.ref, err = newWorld(); err != nil {
+	if err := v.open(); err != nil {
+		v.close()
 		return nil, err
 	}
 	v.images = v.ref.images(o.Seed)
-	for _, way := range o.Ways {
-		p, err := newProber(way)
-		if err != nil {
-			v.close()
-			return nil, err
-		}
-		v.probers = append(v.probers, p)
-		if p.addrs != v.ref.addrs || p.startSystem != v.ref.startSystem {
-			v.close()
-			return nil, fmt.Errorf("insnverify: %s starts from another state than the bare machine: %+v, not %+v", way.Name, p.startSystem, v.ref.startSystem)
-		}
-	}
 	return v, nil
 }
 
+func (v *verifier) open() (err error) {
+	if v.ref, err = newWorld(); err != nil {
+		return err
+	}
+	for _, way := range v.o.Ways {
+		p, err := newProber(way)
+		if err != nil {
+			return err
+		}
+		v.probers = append(v.probers, p)
+		if p.addrs != v.ref.addrs || p.startSystem != v.ref.startSystem {
+			return fmt.Errorf("insnverify: %s starts from another state than the bare machine: %+v, not %+v", way.Name, p.startSystem, v.ref.startSystem)
+		}
+	}
+	return nil
+}
+
+// renew makes the worlds anew.
+func (v *verifier) renew() error {
+	v.close()
+	v.ref, v.probers = nil, nil
+	return v.open()
+}
+
 func (v *verifier) close() {
-	v.ref.close()
+	if v.ref != nil {
+		v.ref.close()
+	}
 	for _, p := range v.probers {
 		p.close()
 	}

@@ -76,7 +76,7 @@ func TestVerifyKinds(t *testing.T) {
 		"48 f7 f1", "f6 fb", "0f 0b", "cd 30", "2e cd 30", // faults
 		"f0 48 0f c7 0f", "f0 48 0f c7 4b 08", "48 0f a3 03", "f0 0f ab 0b", // cmpxchg16b, bit strings
 		"f3 0f 6f 07", "66 0f 38 00 05 00 00 00 00", "0f 28 04 24", "0f f7 c1", "d9 07", "db 3b", "9b", "dd 3d 00 00 00 00",
-		"8e d0", "8e 15 00 00 00 00", "0f a2", "0f 31", "0f 20 c0", "0f 21 f0", "8e d8", "0f 01 f8", "0f 1f 40 00", "f3 0f 1e fa",
+		"8e d0", "8e 15 00 00 00 00", "cc", "0f a2", "0f 31", "0f 20 c0", "0f 21 f0", "8e d8", "0f 01 f8", "0f 1f 40 00", "f3 0f 1e fa",
 	))
 	requireNoDivergence(t, r)
 	for _, v := range []x86.Vector{x86.BP, x86.PF, x86.GP, x86.DE, x86.UD} {

@@ -187,7 +187,7 @@ func TestEmulatedTraps(t *testing.T) {
 
 // What Linux 6.1 does wrong, when it is asked for.
 func TestLinux61Defects(t *testing.T) {
-	const sp, ax, cx = traps.SP, traps.AX, traps.CX
+	const sp, cx = traps.SP, traps.CX
 	for _, c := range []struct {
 		code  string
 		check func(b *bed, st *runState, right, wrong *runResult)
@@ -212,6 +212,14 @@ func TestLinux61Defects(t *testing.T) {
 		}},
 		{"669c", func(b *bed, st *runState, right, wrong *runResult) {
 			require.Equal(b.t, right.regs[sp]-6, wrong.regs[sp])
+		}},
+		{"ffd4", func(b *bed, st *runState, right, wrong *runResult) { // call *%rsp: the stack is no code
+			require.Equal(b.t, st.regs[sp], right.cr2)
+			require.Equal(b.t, st.regs[sp]-8, wrong.cr2)
+		}},
+		{"48cb", func(b *bed, st *runState, right, wrong *runResult) { // lretq
+			require.Equal(b.t, st.regs[sp]+16, right.regs[sp])
+			require.Equal(b.t, st.regs[sp]+8, wrong.regs[sp])
 		}},
 	} {
 		b := newBed(t, kprobes.Options{Model: &kprobes.Modern})

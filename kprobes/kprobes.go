@@ -381,14 +381,17 @@ func (s *Subsystem) place(st *site) string {
 
 // Boosted says whether the probe's copy runs in a slot that ends in a jump
 // home, without a step.
-func (p *Kprobe) Boosted() bool { return p.site != nil && p.site.way == boosted && !p.site.mustStep() }
+func (p *Kprobe) Boosted() bool {
+	return p.site != nil && !p.site.gone && p.site.way == boosted && !p.site.mustStep()
+}
 
 // Emulated says whether the probed instruction is emulated.
 func (p *Kprobe) Emulated() bool { return p.site != nil && p.site.way != boosted && p.site.emul }
 
-// Slot is the address of the copy, 0 when the probe is not registered.
+// Slot is the address of the copy, 0 when the probe is not registered or its
+// text is gone.
 func (p *Kprobe) Slot() uint64 {
-	if p.site == nil {
+	if p.site == nil || p.site.gone {
 		return 0
 	}
 	return p.site.slot
