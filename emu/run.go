@@ -131,6 +131,8 @@ func (v *VCPU) after() *Exit {
 	case unicorn.ExitBus:
 		v.uncount()
 		v.exit = Exit{Kind: ExitBus, Addr: st.Addr}
+	case unicorn.ExitAborted:
+		v.exit = Exit{Kind: ExitUnsupported, Err: fmt.Errorf("libunicorn aborts on an instruction of the block that begins at %#x", st.RIP)}
 	default:
 		return v.fail("engine stopped at %#x: %w", st.RIP, &unicorn.Error{Op: "run", Code: st.Err})
 	}

@@ -18,6 +18,7 @@ ukp_engine *ukp_new(int bits, bool raw, int *err)
 	}
 	e->s.InsnLimit = UINT64_MAX;
 	e->last = &e->begun;
+	ukp_catch_aborts();
 	r = uc_open(UC_ARCH_X86, bits == 64 ? UC_MODE_64 : UC_MODE_32, &e->uc);
 	if (!r)
 		r = uc_ctl_set_cpu_model(e->uc, bits == 64 ? UC_CPU_X86_HASWELL : UC_CPU_X86_PENTIUM3);
@@ -45,7 +46,7 @@ void ukp_free(ukp_engine *e)
 		uc_context_free(e->ctx);
 	if (e->was)
 		uc_context_free(e->was);
-	if (e->uc)
+	if (e->uc && !e->aborted) /* its locks may be held for ever */
 		uc_close(e->uc);
 	free(e);
 }
@@ -168,6 +169,8 @@ uc_err ukp_remove_cache(ukp_engine *e, const ukp_layout *l, uint64_t begin, uint
 	bool ring3 = l && ukp_get(e->uc, UC_X86_REG_CS) & 3;
 	uc_err r = UC_ERR_OK, back = UC_ERR_OK;
 
+	if (e->aborted)
+		return UC_ERR_OK; /* nothing of it runs any more */
 	if (ring3) {
 		r = uc_context_save(e->uc, e->was);
 		if (!r)

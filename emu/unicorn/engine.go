@@ -104,6 +104,7 @@ const (
 	ExitLate      = C.UKP_LATE
 	ExitBus       = C.UKP_BUS
 	ExitEngine    = C.UKP_ENGINE
+	ExitAborted   = C.UKP_ABORTED
 )
 
 // An Error is a uc_err with the call that returned it.

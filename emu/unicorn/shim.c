@@ -205,6 +205,23 @@ static void read_tables(ukp_engine *e)
 	s->Tables = 1;
 }
 
+/* uc_emu_start, from which an abort() comes back too. */
+static uc_err emu_start(ukp_engine *e)
+{
+	sigjmp_buf here;
+	uc_err err = UC_ERR_OK;
+
+	if (e->aborted || sigsetjmp(here, 0)) {
+		e->aborted = true;
+		e->s.Exit = UKP_ABORTED;
+	} else {
+		ukp_escape_to(&here);
+		err = uc_emu_start(e->uc, e->s.RIP, 0, 0, 0);
+	}
+	ukp_escape_to(NULL);
+	return err;
+}
+
 void ukp_run(ukp_engine *e, const ukp_layout *l)
 {
 	ukp_state *s = &e->s;
@@ -217,7 +234,7 @@ void ukp_run(ukp_engine *e, const ukp_layout *l)
 	n = begin_count(e);
 	s->Exit = UKP_NONE;
 	s->Tables = 0;
-	err = uc_emu_start(e->uc, s->RIP, 0, 0, 0);
+	err = emu_start(e);
 	read_all(e);
 	if (s->Exit == UKP_NONE) {
 		s->Exit = err ? UKP_ENGINE : UKP_HLT;

@@ -4,6 +4,7 @@
 #ifndef EMUKP_SHIM_H
 #define EMUKP_SHIM_H
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <unicorn/unicorn.h>
@@ -24,6 +25,7 @@ enum {
 	UKP_LATE,	/* TF was set at an instruction after which the engine does not trap */
 	UKP_BUS,	/* Addr: mapped by the page tables, but no RAM there */
 	UKP_ENGINE,	/* the engine failed: Err */
+	UKP_ABORTED,	/* the engine called abort(): RIP about where; it runs no more */
 };
 
 /* What a block ends with; census.go finds out. */
@@ -128,6 +130,7 @@ typedef struct ukp_engine {
 	int skip;		/* pass the break at skip_addr; 2: its block has begun */
 	uint64_t skip_addr;
 	bool quiet;		/* the run is not the guest's */
+	bool aborted;		/* it called abort() once */
 	uint64_t stopped_at;	/* the block before which a stop was asked for */
 	uc_tb fresh;		/* the last translation */
 
@@ -138,6 +141,10 @@ typedef struct ukp_engine {
 	ukp_block census[UKP_CENSUS];
 } ukp_engine;
 
+
+/* abort.c */
+void ukp_catch_aborts(void);
+void ukp_escape_to(sigjmp_buf *to);
 
 /* shim.c */
 void ukp_run(ukp_engine *e, const ukp_layout *l);
