@@ -12,8 +12,8 @@ import (
 // Handlers are guest functions with the kernel's prototypes, by their
 // addresses; 0 is none.
 type Handlers struct {
-	Pre, Post, Fault uint64 // of a kprobe
-	Entry, Handler   uint64 // of a return probe
+	Pre, Post, Fault, Break uint64 // of a kprobe
+	Entry, Handler          uint64 // of a return probe
 }
 
 // A Cell is the struct kprobe or kretprobe that the guest's handlers get for a
@@ -29,7 +29,7 @@ func (s *System) KprobeCell(kp *kprobes.Kprobe, h Handlers) (*Cell, error) {
 		return nil, err
 	}
 	p.kp, kp.Changed = kp, p.sync
-	for _, f := range []struct{ off, fn uint64 }{{at.pre, h.Pre}, {at.post, h.Post}, {at.fault, h.Fault}} {
+	for _, f := range []struct{ off, fn uint64 }{{at.pre, h.Pre}, {at.post, h.Post}, {at.fault, h.Fault}, {at.brk, h.Break}} {
 		p.setWord(f.off, f.fn)
 	}
 	if h.Pre != 0 {
@@ -40,6 +40,9 @@ func (s *System) KprobeCell(kp *kprobes.Kprobe, h Handlers) (*Cell, error) {
 	}
 	if h.Fault != 0 {
 		kp.Fault = p.faultHandler()
+	}
+	if h.Break != 0 {
+		kp.Break = p.breakHandler()
 	}
 	return &Cell{p}, nil
 }

@@ -18,7 +18,7 @@ import (
 const sweepC = `
 #include <linux/kprobes.h>
 long ran[8];	/* handlers that came to their end, by kind */
-enum { PRE, POST, FAULT, ENTRY, RET, JENTRY };
+enum { PRE, POST, FAULT, ENTRY, RET, JENTRY, BREAK };
 
 static int pre(struct kprobe *p, struct pt_regs *regs) { ran[PRE] += do_mul(1, 1); return 0; }
 static void post(struct kprobe *p, struct pt_regs *regs, unsigned long flags) { ran[POST] += do_mul(1, 1); }
@@ -27,6 +27,25 @@ static int fault(struct kprobe *p, struct pt_regs *regs, int nr) { ran[FAULT] +=
 static int entry(struct kretprobe_instance *ri, struct pt_regs *regs) { ran[ENTRY] += do_mul(1, 1); return 0; }
 static int ret(struct kretprobe_instance *ri, struct pt_regs *regs) { ran[RET] += do_mul(1, 1); return 0; }
 static long jentry(long x) { ran[JENTRY] += do_mul(1, 1); jprobe_return(); return 0; }
+
+
+/* A jprobe made by hand: the pre-handler sends the CPU elsewhere, an int3 there
+ * ends in the break handler, which puts the registers back. */
+static struct pt_regs saved[2];
+static void elsewhere(void) { ran[PRE] += do_mul(1, 1); asm volatile("int3"); }
+static int divert(struct kprobe *p, struct pt_regs *regs)
+{
+	saved[smp_processor_id()] = *regs;
+	regs->flags &= ~X86_EFLAGS_IF;
+	regs->ip = (unsigned long)elsewhere;
+	return 1;
+}
+static int brk(struct kprobe *p, struct pt_regs *regs)
+{
+	ran[BREAK] += do_mul(1, 1);
+	*regs = saved[smp_processor_id()];
+	return 1;
+}
 
 noinline long target(long x) { asm volatile("nop"); return 2 * x + 3; }
 
@@ -50,6 +69,7 @@ long arm(int kind, int nested)
 	case ENTRY:	rp.entry_handler = entry; return register_kretprobe(&rp);
 	case RET:	rp.handler = ret; return register_kretprobe(&rp);
 	case JENTRY:	return register_jprobe(&jp);
+	case BREAK:	kp.pre_handler = divert; kp.break_handler = brk; return register_kprobe(&kp);
 	}
 	return -2;
 }
@@ -73,6 +93,7 @@ const (
 	kindEntry
 	kindRet
 	kindJentry
+	kindBreak
 )
 
 // A sweep raises a fault at every instruction of a handler, one in each call of
@@ -134,10 +155,10 @@ func (s *sweep) run(cpus int, check func(struck bool)) {
 // system lives, the probed function's result is right, and each fault
 // is counted once.
 func TestFaultEverywhereInGuestHandlers(t *testing.T) {
-	kinds := []string{"pre", "post", "fault", "entry", "return", "jprobe entry"}
+	kinds := []string{"pre", "post", "fault", "entry", "return", "jprobe entry", "break"}
 	for _, model := range kprobes.Models() {
 		for kind, name := range kinds {
-			if model == &kprobes.Modern && (kind == kindFault || kind == kindJentry) {
+			if model == &kprobes.Modern && (kind == kindFault || kind >= kindJentry) {
 				continue // it has none
 			}
 			t.Run(model.Name+"/"+name, func(t *testing.T) {

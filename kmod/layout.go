@@ -9,7 +9,7 @@ import (
 // layout is where the members of the structs lie (guestimg's asm-offsets.c).
 type layout struct {
 	kprobe struct {
-		size, nmissed, addr, symbolName, offset, pre, post, fault, opcode, flags uint64
+		size, nmissed, addr, symbolName, offset, pre, post, fault, brk, opcode, flags uint64
 	}
 	jprobe    struct{ size, kp, entry uint64 }
 	kretprobe struct {
@@ -27,7 +27,8 @@ func (l *layout) resolve(im *guestimg.Image) error {
 		{"size_kprobe", &l.kprobe.size}, {"off_kprobe_nmissed", &l.kprobe.nmissed}, {"off_kprobe_addr", &l.kprobe.addr},
 		{"off_kprobe_symbol_name", &l.kprobe.symbolName}, {"off_kprobe_offset", &l.kprobe.offset},
 		{"off_kprobe_pre_handler", &l.kprobe.pre}, {"off_kprobe_post_handler", &l.kprobe.post},
-		{"off_kprobe_fault_handler", &l.kprobe.fault}, {"off_kprobe_opcode", &l.kprobe.opcode},
+		{"off_kprobe_fault_handler", &l.kprobe.fault}, {"off_kprobe_break_handler", &l.kprobe.brk},
+		{"off_kprobe_opcode", &l.kprobe.opcode},
 		{"off_kprobe_flags", &l.kprobe.flags},
 		{"size_jprobe", &l.jprobe.size}, {"off_jprobe_kp", &l.jprobe.kp}, {"off_jprobe_entry", &l.jprobe.entry},
 		{"size_kretprobe", &l.kretprobe.size}, {"off_kretprobe_kp", &l.kretprobe.kp},

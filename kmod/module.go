@@ -284,7 +284,7 @@ func (p *probe) handlers() []uint64 {
 	case kindKretprobe:
 		return []uint64{p.word(at.kretprobe.handler), p.word(at.kretprobe.entry)}
 	}
-	return []uint64{p.word(p.kpAt + k.pre), p.word(p.kpAt + k.post), p.word(p.kpAt + k.fault)}
+	return []uint64{p.word(p.kpAt + k.pre), p.word(p.kpAt + k.post), p.word(p.kpAt + k.fault), p.word(p.kpAt + k.brk)}
 }
 
 // Loaded names the loaded modules with their states, as /proc/modules does, in

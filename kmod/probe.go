@@ -104,6 +104,9 @@ func (p *probe) bindKprobe(symbol string, addr, offset uint64, flags kprobes.Fla
 	if p.word(p.kpAt+k.fault) != 0 {
 		kp.Fault = p.faultHandler()
 	}
+	if p.word(p.kpAt+k.brk) != 0 {
+		kp.Break = p.breakHandler()
+	}
 	p.kp = &kp
 }
 
@@ -127,6 +130,17 @@ func (p *probe) postHandler() kprobes.PostHandler {
 		if fn := p.word(off); fn != 0 {
 			p.s.call(c, fn, p.addr+p.kpAt, regs.Addr, flags)
 		}
+	}
+}
+
+func (p *probe) breakHandler() kprobes.BreakHandler {
+	off := p.kpAt + p.s.at.kprobe.brk
+	return func(c *kernel.CPU, _ *kprobes.Kprobe, regs traps.Regs) int {
+		fn := p.word(off)
+		if fn == 0 {
+			return 0
+		}
+		return int(int32(p.s.call(c, fn, p.addr+p.kpAt, regs.Addr)))
 	}
 }
 

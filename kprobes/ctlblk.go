@@ -34,7 +34,7 @@ type Edge struct {
 // ends in an oops that names it.
 var edges = []Edge{
 	{Idle, HitActive, "a probe's int3 is hit"},
-	{HitActive, HitSS, "the pre-handlers return 0, or a jprobe's entry called jprobe_return: the copy is stepped, or the instruction emulated"},
+	{HitActive, HitSS, "the pre-handlers return 0, a jprobe's entry called jprobe_return or a break handler returned 1: the copy is stepped, or the instruction emulated"},
 	{HitActive, Idle, "a pre-handler returns 1: it has changed the path; or the copy is boosted: nobody comes back from it"},
 	{HitSS, HitSSDone, "the copy has run and there is a post-handler"},
 	{HitSS, Idle, "the copy has run and there is none, or it faulted"},
@@ -74,6 +74,7 @@ type ctlblk struct {
 	handler *Kprobe // whose handler runs: kprobe_instance
 	inFault bool    // its fault handler runs; robust handlers only
 	jprobe  jprobeState
+	divert  divertState
 	dump    []string // what a report on a broken rule adds
 	s       *Subsystem
 }
@@ -120,7 +121,7 @@ func (cb *ctlblk) restorePrevious(c *kernel.CPU) {
 func (cb *ctlblk) reset(c *kernel.CPU) {
 	cb.set(c, Idle)
 	cb.current = current{}
-	cb.jprobe.jp = nil
+	cb.jprobe.jp, cb.divert.p = nil, nil
 }
 
 // CurrentKprobe is kprobe_running(): the site that a CPU is handling a hit of,

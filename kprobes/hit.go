@@ -58,7 +58,7 @@ func (s *Subsystem) kprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 		s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvHit, Name: st.probes[0].name(), IP: addr})
 	}
 	if s.aggrPre(c, cb, st, regs) {
-		if cb.jprobe.jp == nil { // a jprobe's hit goes on in its entry
+		if !cb.away() { // a jprobe's hit goes on in its entry
 			cb.reset(c)
 			c.PreemptEnable()
 		}
@@ -71,7 +71,7 @@ func (s *Subsystem) kprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 // strayClassic: an int3 while a jprobe's entry runs may be its jprobe_return
 // (break_handler); otherwise see restart.
 func (s *Subsystem) strayClassic(c *kernel.CPU, cb *ctlblk, addr uint64, regs traps.Regs) bool {
-	if s.isSS(c, cb, addr, regs) || cb.jprobe.jp != nil && s.longjmpBreakHandler(c, cb, addr, regs) {
+	if s.isSS(c, cb, addr, regs) || cb.jprobe.jp != nil && s.longjmpBreakHandler(c, cb, addr, regs) || s.breakHandler(c, cb, regs) {
 		return true
 	}
 	return s.restart(c, addr, regs)
@@ -127,8 +127,14 @@ func (s *Subsystem) aggrPre(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs
 			continue
 		}
 		cb.handler = p
+		if p.Break != nil {
+			cb.divert.putAside(c, regs)
+		}
 		ret := s.callPre(c, cb, p, regs)
-		if cb.jprobe.jp == nil { // its entry is still to run
+		if ret != 0 && p.Break != nil && s.model.Jprobes {
+			cb.divert.p = p
+		}
+		if !cb.away() { // where it is sent to is still to run
 			cb.handler = nil
 		}
 		if s.k.Trace.Enabled {

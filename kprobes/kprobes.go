@@ -45,7 +45,8 @@ type Kprobe struct {
 	Pre   PreHandler
 	Post  PostHandler
 	Fault FaultHandler
-	Flags Flags // FlagDisabled may be preset
+	Break BreakHandler // classic only, as jprobes are
+	Flags Flags        // FlagDisabled may be preset
 
 	Label   string // for traces and reports; the place if empty
 	NMissed uint64 // hits whose handlers did not run

@@ -60,6 +60,9 @@ func (s *Subsystem) callFault(c *kernel.CPU, p *Kprobe, regs traps.Regs, v x86.V
 // InHandler says whether a handler that Guard protects runs on the CPU now.
 func (s *Subsystem) InHandler(c *kernel.CPU) bool {
 	cb := &s.ctl[c.ID]
+	if cb.divert.p != nil {
+		return cb.divert.here(c, 0) || c.Jumps() > 0 && c.TrapDepth() == c.JumpDepth() && !c.Interrupted()
+	}
 	if j := &cb.jprobe; j.jp != nil && j.jp.Entry != 0 {
 		return c.TrapDepth() == j.depth && c.Interrupts() == j.interrupts
 	}
@@ -100,6 +103,16 @@ func (s *Subsystem) leaveHandler(c *kernel.CPU, t *traps.Trap) bool {
 	}
 	if p != nil && cb.jprobe.jp != nil && cb.jprobe.jp.Entry != 0 && c.TrapDepth() == cb.jprobe.depth+1 {
 		return c.Interrupts() == cb.jprobe.interrupts && s.leaveEntry(c, cb, p, t)
+	}
+	if cb.divert.here(c, 1) && c.Jumps() == 0 {
+		s.traceLongjmp(c, p, t)
+		p.faulted()
+		if cb.status == Reenter {
+			cb.dropSegment(c)
+			cb.restorePrevious(c)
+		}
+		s.comeBack(c, cb, t.Regs, true)
+		return true
 	}
 	if c.Jumps() == 0 || c.Interrupted() {
 		return false

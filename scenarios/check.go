@@ -218,7 +218,7 @@ func (r *runner) checkPlaces() []error {
 		}
 	})
 	for _, p := range r.sc.Probes {
-		for _, h := range []*lang.Handler{p.Pre, p.Post, p.Fault, p.Entry, p.Handler} {
+		for _, h := range []*lang.Handler{p.Pre, p.Post, p.Fault, p.Break, p.Entry, p.Handler} {
 			if h != nil && h.Guest != nil {
 				visit(h.Guest)
 			}
@@ -265,7 +265,7 @@ func walkOps(sc *lang.Scenario, visit func(lang.Op)) {
 		walkStep(s, visit)
 	}
 	for _, p := range sc.Probes {
-		for _, h := range []*lang.Handler{p.Pre, p.Post, p.Fault, p.Entry, p.Handler} {
+		for _, h := range []*lang.Handler{p.Pre, p.Post, p.Fault, p.Break, p.Entry, p.Handler} {
 			if h != nil {
 				walkActions(h.Actions, visit)
 			}

@@ -117,7 +117,7 @@ func (r *runner) guestHandlers(p *probe) error {
 	for _, f := range []struct {
 		from *lang.Handler
 		to   *uint64
-	}{{p.Pre, &h.Pre}, {p.Post, &h.Post}, {p.Fault, &h.Fault}, {p.Entry, &h.Entry}, {p.Handler, &h.Handler}} {
+	}{{p.Pre, &h.Pre}, {p.Post, &h.Post}, {p.Fault, &h.Fault}, {p.Break, &h.Break}, {p.Entry, &h.Entry}, {p.Handler, &h.Handler}} {
 		if f.from == nil || f.from.Guest == nil {
 			continue
 		}

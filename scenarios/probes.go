@@ -64,6 +64,9 @@ func (r *runner) newProbe(p *lang.Probe) *probe {
 	if h := p.Fault; h != nil && h.Guest == nil {
 		kp.Fault = func(c *kernel.CPU, _ *kprobes.Kprobe, regs traps.Regs, _ x86.Vector) int { return r.handle(c, regs, h) }
 	}
+	if h := p.Break; h != nil && h.Guest == nil {
+		kp.Break = func(c *kernel.CPU, _ *kprobes.Kprobe, regs traps.Regs) int { return r.handle(c, regs, h) }
+	}
 	return &probe{Probe: p, kp: kp}
 }
 

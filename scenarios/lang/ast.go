@@ -102,8 +102,8 @@ type Probe struct {
 	Def  *Text // for KindEvent: the kprobe_events line
 	def  *node // and where it stands
 
-	Pre, Post, Fault *Handler // nil when not given
-	Entry, Handler   *Handler
+	Pre, Post, Fault, Break *Handler // nil when not given
+	Entry, Handler          *Handler
 
 	MaxActive, DataSize int // 0 when not given
 	Disabled            bool

@@ -123,6 +123,7 @@ var keyTable = []Key{
 	{Name: "pre", Where: "probe", Type: "handler", Meaning: "before the probed instruction"},
 	{Name: "post", Where: "probe", Type: "handler", Meaning: "after it"},
 	{Name: "fault", Where: "probe", Type: "handler", Meaning: "when it, or a handler, faults"},
+	{Name: "break", Where: "probe", Type: "handler", Meaning: "at an int3 where the pre-handler, returning 1, has sent the CPU; returns 1 when it has put the registers back (classic)"},
 	{Name: "entry", Where: "probe", Type: "handler", Meaning: "at the function's entry (kretprobe, uretprobe, jprobe)"},
 	{Name: "handler", Where: "probe", Type: "handler", Meaning: "at its return (kretprobe, uretprobe); at the hit (uprobe)"},
 	{Name: "maxactive", Where: "probe", Type: "number", Meaning: "how many instances may be active at once"},

@@ -11,7 +11,7 @@ var kindHandlers = []struct {
 	kind     Kind
 	handlers []string
 }{
-	{KindKprobe, words("pre post fault")},
+	{KindKprobe, words("pre post fault break")},
 	{KindKretprobe, words("entry handler")},
 	{KindJprobe, words("entry")},
 	{KindUprobe, words("pre post handler")},
@@ -117,7 +117,7 @@ func (p *parser) handlers(f fields, pr *Probe) {
 	slots := []struct {
 		key string
 		to  **Handler
-	}{{"pre", &pr.Pre}, {"post", &pr.Post}, {"fault", &pr.Fault}, {"entry", &pr.Entry}, {"handler", &pr.Handler}}
+	}{{"pre", &pr.Pre}, {"post", &pr.Post}, {"fault", &pr.Fault}, {"break", &pr.Break}, {"entry", &pr.Entry}, {"handler", &pr.Handler}}
 	for _, s := range slots {
 		n := f.get(s.key)
 		if n == nil {
