@@ -36,12 +36,16 @@ func kbuild(t testing.TB, name string, srcs []Source, provided ...Provided) (*Ke
 	return BuildKernelModule(context.Background(), name, srcs, ModuleBase, builtin(t), provided, Options{Timeout: time.Minute})
 }
 
+// library is the scenarios' modules, from the folder of the others.
+const library = "../../../scenarios/library/modules/"
+
 // Modules as people write them for Linux compile as they are, and without a
 // warning.
 func TestKernelModules(t *testing.T) {
 	for _, c := range []struct{ name, sources string }{
-		{"kprobe_old", "kprobe_old.c"}, {"kprobe_new", "kprobe_new.c"}, {"jprobe", "jprobe.c"}, {"kretprobe", "kretprobe.c"},
-		{"old26", "old26.c"}, {"many", "many.c"}, {"spy", "spy.c"}, {"types", "types.c"}, {"calltrack", "../../../scenarios/library/modules/calltrack/*"},
+		{"kprobe_old", library + "kprobe_old.c"}, {"kprobe_example", library + "kprobe_example.c"},
+		{"jprobe_example", library + "jprobe_example.c"}, {"kretprobe_example", library + "kretprobe_example.c"},
+		{"old26", "old26.c"}, {"many", "many.c"}, {"spy", "spy.c"}, {"types", "types.c"}, {"calltrack", library + "calltrack/*"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -16,6 +16,9 @@ import (
 	"emukp/kprobes"
 )
 
+// library is the scenarios' modules, from the folder of the others.
+const library = "../../../scenarios/library/modules/"
+
 var samples sync.Map // what sample built, by name
 
 // sample builds a module of guestimg/testdata/modules and makes it known.
@@ -54,25 +57,25 @@ func TestSamples(t *testing.T) {
 		work                func(r *rig)
 		log                 []string
 	}{
-		{"kprobe_old", "kprobe_old.c", "", fork, []string{
+		{"kprobe_old", library + "kprobe_old.c", "", fork, []string{
 			`Planted kprobe at ffffffff81\w{6}`,
-			`<_do_fork> pre_handler: p->addr = 0xffffffff81\w{6}, ip = ffffffff81\w{6}, flags = 0x\w+`,
-			`<_do_fork> post_handler: p->addr = 0xffffffff81\w{6}, flags = 0x\w+`,
+			`pre_handler: p->addr = 0xffffffff81\w{6}, ip = ffffffff81\w{6}, flags = 0x\w+`,
+			`post_handler: p->addr = 0xffffffff81\w{6}, flags = 0x\w+`,
 			`kprobe at \w{16} unregistered`}},
-		{"kprobe_new", "kprobe_new.c", "symbol=copy_process", fork, []string{
+		{"kprobe_example", library + "kprobe_example.c", "symbol=copy_process", fork, []string{
 			`kprobe_init: Planted kprobe at ffffffff81\w{6}`,
-			`before: <copy_process> p->addr = 0xffffffff81\w{6}, ip = ffffffff81\w{6}, flags = 0x\w+`,
-			`after: <copy_process> p->addr = 0xffffffff81\w{6}, flags = 0x\w+`,
+			`handler_pre: <copy_process> p->addr = 0xffffffff81\w{6}, ip = ffffffff81\w{6}, flags = 0x\w+`,
+			`handler_post: <copy_process> p->addr = 0xffffffff81\w{6}, flags = 0x\w+`,
 			`kprobe_exit: kprobe at \w{16} unregistered`}},
-		{"jprobe", "jprobe.c", "", fork, []string{
-			`Planted jprobe at ffffffff81\w{6}, handler addr ffffffffa0\w{6}`,
-			`jprobe: clone_flags = 0x11, stack_start = 0x7000 stack_size = 0x1000`,
-			`jprobe at ffffffff81\w{6} unregistered`}},
-		{"kretprobe", "kretprobe.c", "func=kernel_clone", fork, []string{
-			`Planted return probe at kernel_clone: ffffffff81\w{6}`,
-			`kernel_clone returned \d+ and took \d+ ns to execute`,
-			`kretprobe at ffffffff81\w{6} unregistered`,
-			`Missed probing 0 instances of kernel_clone`}},
+		{"jprobe_example", library + "jprobe_example.c", "", fork, []string{
+			`jprobe_example: Planted jprobe at ffffffff81\w{6}, handler addr ffffffffa0\w{6}`,
+			`jprobe_example: clone_flags = 0x11, stack_start = 0x7000 stack_size = 0x1000`,
+			`jprobe_example: jprobe at ffffffff81\w{6} unregistered`}},
+		{"kretprobe_example", library + "kretprobe_example.c", "func=kernel_clone", fork, []string{
+			`kretprobe_example: Planted return probe at kernel_clone: ffffffff81\w{6}`,
+			`kretprobe_example: kernel_clone returned \d+ and took \d+ ns to execute`,
+			`kretprobe_example: kretprobe at ffffffff81\w{6} unregistered`,
+			`kretprobe_example: Missed probing 0 instances of kernel_clone`}},
 		{"old26", "old26.c", "", fork, []string{
 			`kprobe registered`,
 			`emukp/0\[\d+\] at 0\.\d{6}: rip=ffffffff81\w{6} rsp=\w{16} eflags=\w+ rdi=11 orig=-1 task`,
@@ -87,19 +90,19 @@ func TestSamples(t *testing.T) {
 		{"spy", "spy.c", "", read, []string{
 			`ram0 \[ram0\]: 9 of 9: "(The quick|x jumps o)" (54 68 65 20|78 20 6a 75)`,
 			`spy: 00000000: \w\w +\S`}},
-		{"calltrack", "../../../scenarios/library/modules/calltrack/*", `"funcs=vfs_read; ram_read" only=emukp/0`, read, []string{
+		{"calltrack", library + "calltrack/*", `"funcs=vfs_read; ram_read" only=emukp/0`, read, []string{
 			`calltrack: vfs_read: <\d+:1 n=1 mean=\d+ns failures=0 in flight=0 missed=0/0`,
 			`calltrack: ram_read: <\d+:1 n=1 mean=\d+ns failures=0 in flight=0 missed=0/0`,
 			`calltrack: 1 tasks`, `calltrack:       1 emukp/0          calls=2     last=9 worst=\d+ ns`,
 			`calltrack: gone`}},
-		{"calltrack", "../../../scenarios/library/modules/calltrack/*", `period_ms=2 funcs=vfs_read;`, read, []string{
+		{"calltrack", library + "calltrack/*", `period_ms=2 funcs=vfs_read;`, read, []string{
 			`calltrack: vfs_read: n=0 mean=0ns failures=0 in flight=0 missed=0/0`, `calltrack: 0 tasks`,
 			`calltrack: \d+ reports`, `calltrack: vfs_read: <\d+:1 n=1 .*`,
 			`calltrack: 1 tasks`, `calltrack:       1 emukp/0          calls=1     last=9 worst=\d+ ns`,
 			`calltrack: gone`}},
 	} {
 		for _, model := range []*kprobes.Model{&kprobes.Classic, &kprobes.Modern} {
-			if c.name == "jprobe" && model == &kprobes.Modern {
+			if c.name == "jprobe_example" && model == &kprobes.Modern {
 				continue
 			}
 			t.Run(c.name+" "+model.Name, func(t *testing.T) {
