@@ -11,12 +11,23 @@ import (
 )
 
 // Kallsyms is the symbol table of the kernel and its modules
-// (kernel/kallsyms.c). A name that a module defines hides the kernel's.
+// (kernel/kallsyms.c). The kernel's names come before those of kernel modules;
+// guest code that LoadModule has loaded hides both.
 type Kallsyms struct {
 	images []*guestimg.Image
+	ranks  []rank           // of the images
 	user   *guestimg.Image // ring 3's; every other name hides its names
 	addrs  []symbol        // functions and labels in text and data, by address
 }
+
+// A rank says whose name counts when several have it.
+type rank uint8
+
+const (
+	rankModule rank = iota // the oldest first
+	rankKernel
+	rankGuest // the newest first
+)
 
 type symbol struct {
 	guestimg.Symbol
@@ -24,8 +35,8 @@ type symbol struct {
 	module string // "" for the kernel
 }
 
-func (ks *Kallsyms) add(im *guestimg.Image, module string) {
-	ks.images = append(ks.images, im)
+func (ks *Kallsyms) add(im *guestimg.Image, module string, r rank) {
+	ks.images, ks.ranks = append(ks.images, im), append(ks.ranks, r)
 	ks.addSymbols(im, module)
 }
 
@@ -59,7 +70,9 @@ func (ks *Kallsyms) addSymbols(im *guestimg.Image, module string) {
 
 // remove forgets an image.
 func (ks *Kallsyms) remove(im *guestimg.Image) {
-	ks.images = slices.DeleteFunc(slices.Clone(ks.images), func(i *guestimg.Image) bool { return i == im })
+	if i := slices.Index(ks.images, im); i >= 0 {
+		ks.images, ks.ranks = slices.Delete(slices.Clone(ks.images), i, i+1), slices.Delete(slices.Clone(ks.ranks), i, i+1)
+	}
 	start, end := im.Range()
 	ks.addrs = slices.DeleteFunc(slices.Clone(ks.addrs), func(s symbol) bool {
 		return s.module != "" && s.Addr >= start && s.Addr < end
@@ -90,10 +103,16 @@ func (ks *Kallsyms) Symbol(name string) (guestimg.Symbol, bool) {
 	if module, sym, ok := strings.Cut(name, ":"); ok {
 		return ks.inModule(module, sym)
 	}
-	for i := len(ks.images) - 1; i >= 0; i-- {
-		if s, ok := ks.images[i].Sym(name); ok && s.Type != guestimg.Abs {
-			return s, true
+	var found guestimg.Symbol
+	best := -1
+	for i, im := range ks.images {
+		r := ks.ranks[i]
+		if s, ok := im.Sym(name); ok && s.Type != guestimg.Abs && (int(r) > best || int(r) == best && r == rankGuest) {
+			found, best = s, int(r)
 		}
+	}
+	if best >= 0 {
+		return found, true
 	}
 	if ks.user != nil {
 		return ks.inModule(userModule, name)

@@ -149,7 +149,7 @@ func (k *Kernel) boot() (err error) {
 	if k.image, err = guestimg.Builtin(k.cfg.Arch); err != nil {
 		return err
 	}
-	if err := k.addImage(k.image, ""); err != nil {
+	if err := k.addImage(k.image, "", rankKernel); err != nil {
 		return err
 	}
 	if err := k.resolve(); err != nil {
@@ -172,7 +172,7 @@ func (k *Kernel) boot() (err error) {
 
 // addImage places an image and makes its symbols and tables known; nothing is
 // changed when it is refused.
-func (k *Kernel) addImage(im *guestimg.Image, module string) error {
+func (k *Kernel) addImage(im *guestimg.Image, module string, r rank) error {
 	if err := k.addExTable(im); err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (k *Kernel) addImage(im *guestimg.Image, module string) error {
 		k.Traps.ExTable.Remove(im.Range())
 		return err
 	}
-	k.Syms.add(im, module)
+	k.Syms.add(im, module, r)
 	return nil
 }
 

@@ -41,8 +41,19 @@ func (k *Kernel) ReserveModule(im *guestimg.Image) error {
 }
 
 // LoadModule maps a module that was linked for ModuleBase, or reserved, and
-// makes its symbols and tables known. Nothing of it is run.
+// makes its symbols and tables known; its names hide the kernel's. Nothing of it
+// is run.
 func (k *Kernel) LoadModule(name string, im *guestimg.Image) (*Module, error) {
+	return k.loadModule(name, im, rankGuest)
+}
+
+// LoadKernelModule is LoadModule for a module as Linux knows them: where it has a
+// name of the kernel's, the kernel's is found.
+func (k *Kernel) LoadKernelModule(name string, im *guestimg.Image) (*Module, error) {
+	return k.loadModule(name, im, rankModule)
+}
+
+func (k *Kernel) loadModule(name string, im *guestimg.Image, r rank) (*Module, error) {
 	start, _ := im.Range()
 	if start >= k.mm.modNext {
 		if err := k.ReserveModule(im); err != nil {
@@ -54,7 +65,7 @@ func (k *Kernel) LoadModule(name string, im *guestimg.Image) (*Module, error) {
 			return nil, fmt.Errorf("module %s: module %s is at %#x", name, m.Name, a)
 		}
 	}
-	if err := k.addImage(im, name); err != nil {
+	if err := k.addImage(im, name, r); err != nil {
 		return nil, fmt.Errorf("module %s: %w", name, err)
 	}
 	m := &Module{name, im}

@@ -6,10 +6,19 @@ import "strings"
 // one is cut into several.
 const maxLogLine = 1024
 
+// contLevel is the level of KERN_CONT.
+const contLevel = 'c'
+
 // Printk adds text to the log; lines end at newlines, or when the CPUs' work
-// is done. A level prefix (\001N) is dropped.
+// is done. A level prefix (\001N) is dropped and ends a line that was left open,
+// but for KERN_CONT (kernel/printk/printk.c 4.14 vprintk_emit). Text without
+// one goes on, as in 2.6.
 func (c *CPU) Printk(text string) {
 	if len(text) > 1 && text[0] == 1 {
+		if text[1] != contLevel && c.K.logPart != "" {
+			c.logLine(c.K.logPart)
+			c.K.logPart = ""
+		}
 		text = text[2:]
 	}
 	for {

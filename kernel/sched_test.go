@@ -252,8 +252,8 @@ func TestPrintkWithoutNewline(t *testing.T) {
 		c.Printk("\001" + "6end\nopen")
 		return nil
 	}))
-	require.Len(t, k.Log, 4)
+	require.Len(t, k.Log, 5, "a level begins a line")
 	require.Len(t, k.Log[0], 1024)
-	require.True(t, strings.HasSuffix(k.Log[2], "xend"))
-	require.Equal(t, "open", k.Log[3])
+	require.True(t, strings.HasSuffix(k.Log[2], "xx"))
+	require.Equal(t, []string{"end", "open"}, k.Log[3:])
 }

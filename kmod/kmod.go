@@ -167,21 +167,23 @@ func (s *System) do(c *kernel.CPU, kd kind, verb int, name string, list []uint64
 		return s.unregister(c, kd, name, list)
 	}
 	for _, at := range list {
-		if err := s.able(c, kd, name, at, verb == verbEnable); err != nil {
+		if err := s.able(c, name, at, verb == verbEnable); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *System) able(c *kernel.CPU, kd kind, name string, at uint64, on bool) error {
+// able enables or disables. The struct kprobe is the first member of the others,
+// so that disable_kprobe(&rp->kp) is how the kernel's headers disable an rp.
+func (s *System) able(c *kernel.CPU, name string, at uint64, on bool) error {
 	p := s.probes[at]
 	switch {
-	case p == nil || p.kind != kd:
+	case p == nil:
 		return &kernel.OpError{Op: name, Place: fmt.Sprintf("%#x", at), Why: "not registered", Errno: kernel.EINVAL}
-	case kd == kindKretprobe && on:
+	case p.kind == kindKretprobe && on:
 		return s.krp.Enable(c, p.rp)
-	case kd == kindKretprobe:
+	case p.kind == kindKretprobe:
 		return s.krp.Disable(c, p.rp)
 	case on:
 		return s.kp.Enable(c, p.kp)

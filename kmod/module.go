@@ -82,7 +82,11 @@ func (s *System) Insmod(c *kernel.CPU, name, params string) error {
 		}
 		return s.refuse(op, name, kernel.ENOENT, "unknown symbol %s", strings.Join(missing, ", "))
 	}
-	loaded, err := s.k.LoadModule(name, m.Image)
+	if sym, owner := s.duplicate(m); sym != "" {
+		c.Printk(fmt.Sprintf("%s: exports duplicate symbol %s (owned by %s)\n", name, sym, owner))
+		return s.refuse(op, name, kernel.ENOEXEC, "it exports %s, which is %s's", sym, owner)
+	}
+	loaded, err := s.k.LoadKernelModule(name, m.Image)
 	if err != nil {
 		return s.refuse(op, name, kernel.ENOMEM, "%v", err)
 	}
@@ -153,6 +157,22 @@ func (s *System) thisModule(c *kernel.CPU, m *Module, off uint64) []byte {
 		return nil
 	}
 	return c.V.Host(sym.Addr+off, 4)
+}
+
+// duplicate finds an export that somebody else has already (kernel/module.c
+// verify_exported_symbols).
+func (s *System) duplicate(m *Module) (sym, owner string) {
+	for _, e := range m.Image.Exports() {
+		if k, ok := s.k.Image().Sym(e.Name); ok && k.Global {
+			return e.Name, "kernel"
+		}
+		for _, o := range s.modules {
+			if o != m && o.state != unloaded && slices.ContainsFunc(o.Image.Exports(), func(x guestimg.Export) bool { return x.Name == e.Name }) {
+				return e.Name, o.Name
+			}
+		}
+	}
+	return "", ""
 }
 
 // callOf calls a module's function if it has it; the value is an int.
@@ -287,14 +307,16 @@ func (p *probe) handlers() []uint64 {
 	return []uint64{p.word(p.kpAt + k.pre), p.word(p.kpAt + k.post), p.word(p.kpAt + k.fault), p.word(p.kpAt + k.brk)}
 }
 
-// Loaded names the loaded modules with their states, as /proc/modules does, in
-// the order in which they were made known.
+// Loaded names the loaded modules with their states, as /proc/modules does, the
+// newest first.
 func (s *System) Loaded() string {
 	var b strings.Builder
-	for _, m := range s.modules {
-		if m.state == unloaded {
-			continue
+	for _, l := range slices.Backward(s.k.Modules()) {
+		i := slices.IndexFunc(s.modules, func(m *Module) bool { return m.loaded == l })
+		if i < 0 {
+			continue // the scenario's own code
 		}
+		m := s.modules[i]
 		start, end := m.Image.Range()
 		var users []string
 		for _, o := range s.modules {
@@ -306,7 +328,7 @@ func (s *System) Loaded() string {
 		if len(users) > 0 {
 			used = strings.Join(users, "")
 		}
-		fmt.Fprintf(&b, "%s %d %d %s %v 0x%016x\n", m.Name, end-start, len(users), used, m.state, start)
+		fmt.Fprintf(&b, "%s %d %d %s %v 0x%016x\n", m.Name, end-start, len(users)+int(s.refcount(s.k.CPUs[0], m)), used, m.state, start)
 	}
 	return b.String()
 }

@@ -1,6 +1,7 @@
 package kmod
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,7 +23,9 @@ type probe struct {
 	kpAt uint64 // offset of the struct kprobe in it
 
 	kp *kprobes.Kprobe // also a jprobe's
-	rp *kretprobes.Kretprobe
+	// pending: its registration waits for other CPUs.
+	pending bool
+	rp      *kretprobes.Kretprobe
 }
 
 var le = binary.LittleEndian
@@ -35,25 +38,35 @@ func (p *probe) setInt(off uint64, v int32) { le.PutUint32(p.mem[off:], uint32(v
 // register makes a probe of a struct and registers it.
 func (s *System) register(c *kernel.CPU, kd kind, name string, at uint64) error {
 	p := s.probes[at]
-	if p != nil && p.registered() {
+	if p != nil && (p.pending || p.registered()) {
 		return &kernel.OpError{Op: name, Place: p.place(), Why: "this probe is registered already", Errno: kernel.EINVAL}
 	}
 	p = s.bind(c, kd, name, at)
-	if err := p.register(c); err != nil {
+	if symbol := p.word(p.kpAt + s.at.kprobe.symbolName); symbol != 0 && p.word(p.kpAt+s.at.kprobe.addr) != 0 {
+		// Who unregisters a probe and registers it again has to clear addr.
+		return &kernel.OpError{Op: name, Place: p.place(), Why: "both a symbol_name and an addr are set", Errno: kernel.EINVAL}
+	}
+	if old := s.probes[at]; old != nil {
+		s.forget(old) // its unregistration is still waiting
+	}
+	s.probes[at] = p // from here on, since registering waits for others
+	s.order = append(s.order, p)
+	p.pending = true
+	err := p.register(c)
+	p.pending = false
+	if err != nil {
+		s.forget(p)
 		return err
 	}
-	s.forget(at) // one that was unregistered by its module's end
-	s.probes[at] = p
-	s.order = append(s.order, p)
 	p.sync()
 	return nil
 }
 
-func (s *System) forget(at uint64) {
-	if p := s.probes[at]; p != nil {
-		delete(s.probes, at)
-		s.order = slices.DeleteFunc(s.order, func(q *probe) bool { return q == p })
+func (s *System) forget(p *probe) {
+	if s.probes[p.addr] == p {
+		delete(s.probes, p.addr)
 	}
+	s.order = slices.DeleteFunc(s.order, func(q *probe) bool { return q == p })
 }
 
 // bind reads a struct and makes the Go side of it.
@@ -223,12 +236,12 @@ func (s *System) unregister(c *kernel.CPU, kd kind, name string, list []uint64) 
 	for _, at := range list {
 		p := s.probes[at]
 		switch {
-		case p == nil || p.kind != kd || slices.Contains(known, p):
+		case p == nil || p.pending || slices.Contains(known, p):
 			if p == nil {
 				s.clearAddr(c, kd, name, at)
 			}
 			continue
-		case kd == kindKretprobe:
+		case p.kind == kindKretprobe:
 			rps = append(rps, p.rp)
 		default:
 			kps = append(kps, p.kp)
@@ -240,10 +253,11 @@ func (s *System) unregister(c *kernel.CPU, kd kind, name string, list []uint64) 
 		addrs[i] = p.word(p.kpAt + s.at.kprobe.addr)
 	}
 	var err error
-	if kd == kindKretprobe {
+	if len(rps) > 0 {
 		err = s.krp.UnregisterAll(c, rps)
-	} else {
-		err = s.kp.UnregisterAll(c, kps)
+	}
+	if len(kps) > 0 || len(rps) == 0 {
+		err = cmp.Or(err, s.kp.UnregisterAll(c, kps))
 	}
 	if err != nil { // the function has no value
 		c.Printk(err.Error() + "\n")
@@ -252,9 +266,11 @@ func (s *System) unregister(c *kernel.CPU, kd kind, name string, list []uint64) 
 		}
 	}
 	for i, p := range known {
-		p.sync()
-		p.setWord(p.kpAt+s.at.kprobe.addr, addrs[i]) // the kernel leaves it there
-		s.forget(p.addr)
+		if s.probes[p.addr] == p { // it may have been registered again meanwhile
+			p.sync()
+			p.setWord(p.kpAt+s.at.kprobe.addr, addrs[i]) // the kernel leaves it there
+		}
+		s.forget(p)
 	}
 	return nil
 }
