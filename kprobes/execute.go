@@ -28,7 +28,8 @@ func (s *Subsystem) runsAway(st *site, probes []*Kprobe) bool {
 // execute is setup_singlestep of 6.1, behind the pre-handlers of an outermost
 // hit: the instruction's turn.
 func (s *Subsystem) execute(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
-	if s.runsAway(st, cb.probes) {
+	traced := cb.savedFlags&x86.FlagTF != 0
+	if s.runsAway(st, cb.probes) && (!traced || st.way == leaving) {
 		s.boost(c, st, regs)
 		cb.reset(c)
 		c.PreemptEnable()
@@ -39,10 +40,19 @@ func (s *Subsystem) execute(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs
 		s.post(c, cb, st, regs)
 		cb.reset(c)
 		c.PreemptEnable()
+		if traced {
+			s.ownStep(c, regs)
+		}
 		return
 	}
 	s.prepareSinglestep(c, cb, st, regs)
 	cb.set(c, HitSS)
+}
+
+// ownStep raises the #DB of a program that steps itself, behind an instruction
+// that was emulated: no trap of the processor's will tell it.
+func (s *Subsystem) ownStep(c *kernel.CPU, regs traps.Regs) {
+	s.k.Traps.Dispatch(&traps.Trap{CPU: c, Vector: x86.DB, Regs: regs})
 }
 
 // boost sends the CPU into a slot from which it finds home by itself. Its flags

@@ -226,14 +226,22 @@ func (s *Subsystem) postKprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 	if s.enteredTrap(c, cb, regs) {
 		return false // int1's own #DB, which nobody may lose
 	}
+	traced := cb.savedFlags&x86.FlagTF != 0
 	if st.way == stepInt3 {
+		// The program steps itself: its own trap ends the step before the int3.
+		if end, ok := st.endOfCopy(regs.IP()); ok && traced {
+			s.endedByInt3(c, cb, st, regs, end)
+		}
 		return false
 	}
 	if st.plan.Fixup&insn.Repeats != 0 && regs.IP() == st.slot+uint64(st.lead) {
 		return true // a rep that is not done: TF is still set, step on
 	}
 	s.postProcess(c, cb, st, regs)
-	return true
+	// "If somebody else is singlestepping across a probe point, eflags will have TF
+	// set, in which case, continue the remaining processing of do_debug, as if this
+	// is not a probe hit" (arch/i386/kernel/kprobes.c 2.6.21 post_kprobe_handler).
+	return !traced
 }
 
 // leftForUser: an iret that was stepped has gone to user mode, and its step trap
