@@ -3,6 +3,8 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"emukp/traps"
 )
@@ -28,7 +30,8 @@ func (c *CPU) RegisterFaultHandler(h *traps.FaultHandler, tail bool) error {
 // UnregisterFaultHandler takes a fault handler out of the list. When it
 // returns no CPU runs it, unless the caller is in a trap itself, perhaps in
 // that very handler, where nothing can be waited for: then it is not called
-// any more, but may still be running. ENOENT: it is not in the list.
+// any more, but may still be running. ENOENT: it is not in the list. ETIMEDOUT: it
+// still runs after Config.StuckBound.
 func (c *CPU) UnregisterFaultHandler(h *traps.FaultHandler) error {
 	if !c.K.Traps.Faults.Unregister(h) {
 		return &OpError{Op: "unregister_fault_handler", Place: h.Name, Why: "not registered", Errno: ENOENT}
@@ -37,12 +40,28 @@ func (c *CPU) UnregisterFaultHandler(h *traps.FaultHandler) error {
 		return nil
 	}
 	if other, busy := h.RunningElsewhere(c.ID); busy {
-		c.WaitFor(fmt.Sprintf("fault handler %s, which runs on CPU %d", h.Name, other), func() bool {
+		stuck := c.waitWithin(fmt.Sprintf("fault handler %s, which runs on CPU %d", h.Name, other), func() bool {
 			_, busy := h.RunningElsewhere(c.ID)
 			return !busy
-		})
+		}, func(o *CPU) bool { return h.RunningOn(o.ID) })
+		if stuck != nil {
+			return &OpError{Op: "unregister_fault_handler", Place: h.Name, Errno: ETIMEDOUT,
+				Why: stuck.Error() + ": it will not be called again, but is still running"}
+		}
 	}
 	return nil
+}
+
+// GuestFaultHandlersIn are the registered fault handlers whose function lies in
+// [start, end), by address: what a module that goes has left.
+func (k *Kernel) GuestFaultHandlersIn(start, end uint64) []*traps.FaultHandler {
+	var out []*traps.FaultHandler
+	for _, fn := range slices.Sorted(maps.Keys(k.guestHandlers)) {
+		if h := k.guestHandlers[fn]; fn >= start && fn < end && h.Registered() {
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 // GuestFaultHandler is the fault handler that a guest function is, of the type

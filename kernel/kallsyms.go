@@ -15,7 +15,7 @@ import (
 // guest code that LoadModule has loaded hides both.
 type Kallsyms struct {
 	images []*guestimg.Image
-	ranks  []rank           // of the images
+	ranks  []rank          // of the images
 	user   *guestimg.Image // ring 3's; every other name hides its names
 	addrs  []symbol        // functions and labels in text and data, by address
 }

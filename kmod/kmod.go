@@ -92,12 +92,18 @@ func (s *System) serve(c *kernel.CPU, op, ptr, n uint64) int64 {
 		if int32(n) <= 0 {
 			return -int64(kernel.EINVAL)
 		}
-		list = s.pointers(c, name, ptr, int(int32(n)))
+		var err error
+		if list, err = s.pointers(c, name, ptr, int(int32(n))); err != nil {
+			return s.fault(c, err)
+		}
 	}
 	s.mightSleep(c, name)
 	err := s.do(c, kd, verb%verbAll, name, list)
 	if err == nil {
 		return 0
+	}
+	if errors.As(err, new(*badPointer)) {
+		return s.fault(c, err)
 	}
 	s.refused = err
 	var code kernel.Errno
@@ -110,7 +116,7 @@ func (s *System) serve(c *kernel.CPU, op, ptr, n uint64) int64 {
 // maxArray bounds the plural calls.
 const maxArray = 1 << 16
 
-func (s *System) pointers(c *kernel.CPU, name string, at uint64, n int) []uint64 {
+func (s *System) pointers(c *kernel.CPU, name string, at uint64, n int) ([]uint64, error) {
 	if n > maxArray {
 		c.Die(c.Bug(fmt.Sprintf("%s: %d probes, at most %d", name, n, maxArray)))
 	}
@@ -118,16 +124,26 @@ func (s *System) pointers(c *kernel.CPU, name string, at uint64, n int) []uint64
 	for i := range list {
 		v, err := c.V.Read64(at + 8*uint64(i))
 		if err != nil {
-			s.badPointer(c, name, at, err)
+			return nil, &badPointer{at + 8*uint64(i)}
 		}
 		list[i] = v
 	}
-	return list
+	return list, nil
 }
 
-// badPointer is the oops that the kernel has when it looks at the struct.
-func (s *System) badPointer(c *kernel.CPU, name string, at uint64, err error) {
-	c.Die(c.Bug(fmt.Sprintf("%s: unable to handle kernel paging request at %016x (%v)", name, at, err)))
+// A badPointer is an address at which the kernel would have looked at a struct.
+type badPointer struct{ at uint64 }
+
+func (e *badPointer) Error() string { return fmt.Sprintf("no memory at %#x", e.at) }
+
+// fault is what comes of it: the page fault that the kernel would have taken, in
+// the guest's own function, with all that may follow from one.
+func (s *System) fault(c *kernel.CPU, err error) int64 {
+	var bad *badPointer
+	if errors.As(err, &bad) {
+		c.RaiseFault(x86.PF, 0, bad.at)
+	}
+	return -int64(kernel.EFAULT)
 }
 
 // mightSleep warns as the kernel does: these functions take a mutex and wait for

@@ -2,6 +2,7 @@ package kmod
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -88,7 +89,11 @@ func (s *System) Insmod(c *kernel.CPU, name, params string) error {
 	}
 	loaded, err := s.k.LoadKernelModule(name, m.Image)
 	if err != nil {
-		return s.refuse(op, name, kernel.ENOMEM, "%v", err)
+		code := kernel.ENOEXEC
+		if errors.Is(err, kernel.ENOMEM) {
+			code = kernel.ENOMEM
+		}
+		return s.refuse(op, name, code, "%v", err)
 	}
 	m.loaded = loaded
 	s.setState(c, m, coming)
@@ -271,6 +276,12 @@ func (s *System) unload(c *kernel.CPU, m *Module) error {
 		}
 	}
 	start, end := m.Image.Range()
+	for _, h := range s.k.GuestFaultHandlersIn(start, end) {
+		c.Printk(fmt.Sprintf("WARNING: module %s left its fault handler %s registered: taken back\n", m.Name, h.Name))
+		if err := c.UnregisterFaultHandler(h); err != nil {
+			c.Printk(err.Error() + "\n") // it is waited for below
+		}
+	}
 	s.kp.KillText(c, guestimg.Range{Start: start, End: end, Name: m.Name})
 	if err := c.SynchronizeSchedWithin(); err != nil {
 		return s.refuse("rmmod", m.Name, kernel.ETIMEDOUT, "%v: its text and data stay where they are", err)

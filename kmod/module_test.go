@@ -136,7 +136,7 @@ func TestModuleThatLoops(t *testing.T) {
 	err = r.k.Do(0, func(c *kernel.CPU) error { return r.s.Insmod(c, "crasher", "") })
 	var oops *kernel.Oops
 	require.ErrorAs(t, err, &oops)
-	require.Contains(t, oops.Text, "init_module+0x")
+	require.Contains(t, oops.Text, "i+0x")
 	require.Contains(t, oops.Text, "[crasher]")
 }
 

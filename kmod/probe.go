@@ -41,7 +41,10 @@ func (s *System) register(c *kernel.CPU, kd kind, name string, at uint64) error 
 	if p != nil && (p.pending || p.registered()) {
 		return &kernel.OpError{Op: name, Place: p.place(), Why: "this probe is registered already", Errno: kernel.EINVAL}
 	}
-	p = s.bind(c, kd, name, at)
+	p, err := s.bind(c, kd, at)
+	if err != nil {
+		return err
+	}
 	if symbol := p.word(p.kpAt + s.at.kprobe.symbolName); symbol != 0 && p.word(p.kpAt+s.at.kprobe.addr) != 0 {
 		// Who unregisters a probe and registers it again has to clear addr.
 		return &kernel.OpError{Op: name, Place: p.place(), Why: "both a symbol_name and an addr are set", Errno: kernel.EINVAL}
@@ -52,7 +55,7 @@ func (s *System) register(c *kernel.CPU, kd kind, name string, at uint64) error 
 	s.probes[at] = p // from here on, since registering waits for others
 	s.order = append(s.order, p)
 	p.pending = true
-	err := p.register(c)
+	err = p.register(c)
 	p.pending = false
 	if err != nil {
 		s.forget(p)
@@ -70,7 +73,7 @@ func (s *System) forget(p *probe) {
 }
 
 // bind reads a struct and makes the Go side of it.
-func (s *System) bind(c *kernel.CPU, kd kind, name string, at uint64) *probe {
+func (s *System) bind(c *kernel.CPU, kd kind, at uint64) (*probe, error) {
 	p := &probe{s: s, kind: kd, addr: at}
 	size := s.at.kprobe.size
 	switch kd {
@@ -80,7 +83,7 @@ func (s *System) bind(c *kernel.CPU, kd kind, name string, at uint64) *probe {
 		size, p.kpAt = s.at.kretprobe.size, s.at.kretprobe.kp
 	}
 	if p.mem = c.V.Host(at, size); p.mem == nil {
-		s.badPointer(c, name, at, fmt.Errorf("a struct %s of %d bytes", kd, size))
+		return nil, &badPointer{at}
 	}
 	k := &s.at.kprobe
 	symbol := ""
@@ -96,7 +99,7 @@ func (s *System) bind(c *kernel.CPU, kd kind, name string, at uint64) *probe {
 	} else {
 		p.bindKprobe(symbol, addr, offset, flags)
 	}
-	return p
+	return p, nil
 }
 
 // maxSymbol is KSYM_NAME_LEN.
@@ -238,7 +241,9 @@ func (s *System) unregister(c *kernel.CPU, kd kind, name string, list []uint64) 
 		switch {
 		case p == nil || p.pending || slices.Contains(known, p):
 			if p == nil {
-				s.clearAddr(c, kd, name, at)
+				if err := s.clearAddr(c, kd, at); err != nil {
+					return err
+				}
 			}
 			continue
 		case p.kind == kindKretprobe:
@@ -275,7 +280,7 @@ func (s *System) unregister(c *kernel.CPU, kd kind, name string, list []uint64) 
 	return nil
 }
 
-func (s *System) clearAddr(c *kernel.CPU, kd kind, name string, at uint64) {
+func (s *System) clearAddr(c *kernel.CPU, kd kind, at uint64) error {
 	off := s.at.kprobe.addr
 	switch kd {
 	case kindJprobe:
@@ -284,6 +289,7 @@ func (s *System) clearAddr(c *kernel.CPU, kd kind, name string, at uint64) {
 		off += s.at.kretprobe.kp
 	}
 	if err := c.V.Write64(at+off, 0); err != nil {
-		s.badPointer(c, name, at, err)
+		return &badPointer{at + off}
 	}
+	return nil
 }

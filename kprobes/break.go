@@ -59,9 +59,7 @@ func (s *Subsystem) breakHandler(c *kernel.CPU, cb *ctlblk, regs traps.Regs) boo
 // comeBack ends the diversion: the probed instruction's turn.
 func (s *Subsystem) comeBack(c *kernel.CPU, cb *ctlblk, regs traps.Regs, restore bool) {
 	if restore {
-		for f, v := range cb.divert.regs {
-			regs.Set(traps.Field(f), v)
-		}
+		regs.Restore(cb.divert.regs)
 	}
 	cb.divert.p, cb.handler = nil, nil
 	s.execute(c, cb, cb.site, regs)

@@ -12,10 +12,12 @@ func (s *Subsystem) callPre(c *kernel.CPU, cb *ctlblk, p *Kprobe, regs traps.Reg
 	if !s.opts.RobustFaults {
 		return p.Pre(c, p, regs)
 	}
+	before := regs.Copy()
 	if s.Guard(c, func() { ret = p.Pre(c, p, regs) }) {
 		if cb.jprobe.jp != nil {
-			cb.bringBack(c, regs) // a jprobe's entry in Go may have changed them
+			cb.bringBack(c, regs) // a jprobe's entry in Go may have changed the stack
 		}
+		regs.Restore(before)
 		p.faulted()
 		return 0 // the probed instruction runs as if the handler had returned
 	}
@@ -27,7 +29,9 @@ func (s *Subsystem) callPost(c *kernel.CPU, p *Kprobe, regs traps.Regs) {
 		p.Post(c, p, regs, 0)
 		return
 	}
+	before := regs.Copy()
 	if s.Guard(c, func() { p.Post(c, p, regs, 0) }) {
+		regs.Restore(before)
 		p.faulted()
 	}
 }
@@ -50,7 +54,9 @@ func (s *Subsystem) callFault(c *kernel.CPU, p *Kprobe, regs traps.Regs, v x86.V
 	}
 	cb.inFault = true
 	defer func() { cb.inFault = false }()
+	before := regs.Copy()
 	if s.Guard(c, func() { ret = p.Fault(c, p, regs, v) }) {
+		regs.Restore(before)
 		p.faulted()
 		return 0
 	}

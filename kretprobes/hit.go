@@ -105,7 +105,9 @@ func (s *Subsystem) call(c *kernel.CPU, rp *Kretprobe, h Handler, ri *Instance, 
 	if !s.kp.Robust() {
 		return h(c, ri, regs)
 	}
+	before := regs.Copy()
 	if s.kp.Guard(c, func() { ret = h(c, ri, regs) }) {
+		regs.Restore(before)
 		rp.Faulted++
 		if rp.Changed != nil {
 			rp.Changed()

@@ -9,6 +9,10 @@ import (
 )
 
 // mapOp is map, unmap and protect, in the kernel's address space.
+// maxMap bounds what one step maps: the engine takes longer for each page the
+// more there are. Pages that come on demand cost nothing before.
+const maxMap = 4 << 20
+
 func (r *runner) mapOp(op *lang.Map) error {
 	addr, err := word(op.Addr, r.env)
 	if err != nil {
@@ -18,8 +22,12 @@ func (r *runner) mapOp(op *lang.Map) error {
 	if err != nil {
 		return err
 	}
-	if size > 1<<30 {
-		return fmt.Errorf("%d bytes are too many (limit 1 GiB)", size)
+	limit := uint64(1 << 30)
+	if op.Verb == "map" && !op.OnDemand {
+		limit = maxMap
+	}
+	if size > limit {
+		return fmt.Errorf("%d bytes are too many (limit %d MiB)", size, limit>>20)
 	}
 	size = (size + x86.PageMask) &^ uint64(x86.PageMask)
 	switch op.Verb {

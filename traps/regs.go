@@ -120,6 +120,13 @@ func (r Regs) Copy() (all [NumFields]uint64) {
 	return all
 }
 
+// Restore writes all members back.
+func (r Regs) Restore(all [NumFields]uint64) {
+	for f, v := range all {
+		r.Set(Field(f), v)
+	}
+}
+
 // FlagNames spells RFLAGS as debuggers do: "IF ZF PF".
 func FlagNames(flags uint64) string {
 	s := ""
