@@ -380,7 +380,13 @@ func (s *Subsystem) kprobeFaultHandler(c *kernel.CPU, t *traps.Trap) bool {
 		if !s.model.FaultHandlers || p.Fault == nil {
 			return false
 		}
+		before := regs.Copy()
 		ret := s.callFault(c, p, regs, t.Vector)
+		if ret != 0 && s.k.Traps.Faults.Stuck(t, before) {
+			c.Printk(fmt.Sprintf("kprobes: the fault_handler of %s says that it has handled a fault at %s, which comes back again and again\n",
+				p.name(), s.k.Syms.Name(regs.IP())))
+			ret = 0
+		}
 		if s.k.Trace.Enabled {
 			s.k.Trace.Emit(c, kernel.Event{Kind: kernel.EvFault, Name: p.name(), IP: regs.IP(), Arg: uint64(ret)})
 		}

@@ -90,7 +90,7 @@ func (d *Dispatcher) handlers(t *Trap) (fixed bool) {
 	d.Host.FaultHandlers(t, true)
 	s, by := d.Faults.Run(t, bad, seen)
 	d.Host.FaultHandlers(t, false)
-	if s == FaultFixed && d.Faults.stuck(t, before) {
+	if s == FaultFixed && d.Faults.Stuck(t, before) {
 		d.Host.Warn(t, t.Regs.IP(), fmt.Sprintf("fault handler %s: the same fault came back %d times", by.Name, maxSameFault))
 		s = FaultFail
 	}

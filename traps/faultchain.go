@@ -201,10 +201,10 @@ type stuckFault struct {
 // may be waiting for what another CPU does.
 const maxSameFault = 10_000
 
-// stuck counts a fault that was fixed by changing nothing, so that the
+// Stuck counts a fault that was fixed by changing nothing, so that the
 // instruction is only tried again; true when the same one, with the same
 // registers, has come back so often that nothing will change any more.
-func (c *FaultChain) stuck(t *Trap, before [NumFields]uint64) bool {
+func (c *FaultChain) Stuck(t *Trap, before [NumFields]uint64) bool {
 	cpu := t.CPU.Number()
 	for len(c.last) <= cpu {
 		c.last = append(c.last, stuckFault{})
