@@ -2,6 +2,7 @@ package guestimg
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,4 +54,29 @@ func TestCompilerFileLimit(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// A compiler that takes too long says so, whichever limit it was.
+func TestCompilerTimeLimits(t *testing.T) {
+	needTool(t, "cc")
+	var text strings.Builder
+	for i := range 30_000 {
+		fmt.Fprintf(&text, "int f%d(int x) { return x * %d / (x + 1) + (int)twice(x); }\n", i, i)
+	}
+	src := []Source{cSource(text.String())}
+	_, err := BuildModule(context.Background(), "m", src, ModuleBase, builtin(t), Options{cpu: 1})
+	var be *BuildError
+	require.ErrorAs(t, err, &be)
+	require.ErrorContains(t, err, "cc: stopped by the time limit of 1 seconds of CPU: ")
+
+	_, err = build(t, cSource("#error CPU time limit exceeded\n"))
+	require.ErrorContains(t, err, "cc: exit status 1\na.c:1:2: error: #error CPU time")
+
+	loop := filepath.Join(t.TempDir(), "cc")
+	require.NoError(t, os.WriteFile(loop, []byte("#!/bin/sh\n[ \"$1\" = --version ] && exit 0\nwhile :; do :; done\n"), 0o777))
+	_, err = BuildModule(context.Background(), "m", src, ModuleBase, builtin(t), Options{CC: loop, cpu: 1})
+	require.ErrorContains(t, err, "cc: stopped by the time limit of 1 seconds of CPU: ", "the driver itself")
+	_, err = BuildModule(context.Background(), "m", src, ModuleBase, builtin(t), Options{CC: loop, Timeout: 500 * time.Millisecond})
+	require.ErrorContains(t, err, "cc: stopped by the time limit of 500ms for the whole build: ")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }

@@ -134,6 +134,8 @@ func (im *Image) checkEntry(e ExEntry, n int) error {
 		return fmt.Errorf("%s (entry %d): insn %#x is outside the text", e.Place(), n, e.Insn)
 	case !im.isText(e.Fixup):
 		return fmt.Errorf("%s (entry %d, for %s): fixup %#x is outside the text", e.Place(), n, im.Where(e.Insn), e.Fixup)
+	case e.Fixup == e.Insn:
+		return fmt.Errorf("%s (entry %d): the fixup of %s is the instruction itself, which would fault for ever", e.Place(), n, im.Where(e.Insn))
 	}
 	return nil
 }

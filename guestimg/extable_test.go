@@ -113,6 +113,7 @@ func TestExTableRefuses(t *testing.T) {
 			"mod: __ex_table+0x0 and __ex_table+0x18: two entries for copy+0x10 (fixups copy+0x20 and copy+0x24)"},
 		{"absolute insn", absolute(ok, ExEntry{Insn: 0, Fixup: exText}), "mod: __ex_table+0x10 (entry 1): insn 0x0 is outside the text"},
 		{"absolute fixup", absolute(ok, ExEntry{Insn: exText, Fixup: 7}), "mod: __ex_table+0x10 (entry 1, for 0xffffffffa0000000): fixup 0x7 is outside the text"},
+		{"fixup of itself", relative(ok, ExEntry{Insn: exText + 0x105, Fixup: exText + 0x105}), "mod: __ex_table+0xc (entry 1): the fixup of copy+0x5 is the instruction itself"},
 		{"absolute, cut", absolute(ok, ok2)[:31], "mod: __ex_table+0x10: the last entry has 15 bytes of 16 (absolute format)"},
 		{"absolute twice", absolute(ok, ok), "mod: __ex_table+0x0 and __ex_table+0x10: two entries for copy+0x10"},
 		{"formats mixed", append(relative(ok), absolute(ok2, ok2, ok2)...), "outside the text"},
@@ -173,7 +174,7 @@ func TestExTableManyEntries(t *testing.T) {
 	const n = 100_000
 	in := make([]ExEntry, n)
 	for i, j := range rand.New(rand.NewPCG(3, 4)).Perm(n) {
-		in[i] = ExEntry{Insn: exText + uint64(j)*4, Fixup: exText + uint64(j), Type: 1}
+		in[i] = ExEntry{Insn: exText + uint64(j)*4, Fixup: exText + uint64(j) + 1, Type: 1}
 	}
 	im := exImage(relative(in...))
 	im.Segments[0].MemSize = 4 * n

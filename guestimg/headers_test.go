@@ -164,10 +164,19 @@ func TestHeadersDocumented(t *testing.T) {
 	_, table, ok := strings.Cut(string(text), "\n## Headers\n")
 	require.True(t, ok)
 	table, _, _ = strings.Cut(table, "\n## ")
-	var listed []string
-	for _, m := range regexp.MustCompile("`([a-z_0-9/-]+\\.h)`").FindAllStringSubmatch(table, -1) {
-		listed = append(listed, m[1])
+	table, absent, ok := strings.Cut(table, "\nThere is no ")
+	require.True(t, ok)
+	names := func(text string) (list []string) {
+		for _, m := range regexp.MustCompile("`([a-z_0-9/-]+\\.h)`").FindAllStringSubmatch(text, -1) {
+			list = append(list, m[1])
+		}
+		return list
 	}
+	listed := names(table)
 	have := append(moduleHeaders(t), "asm/asm.h", "asm/hypercall.h", "asm/usercopy.h")
 	require.ElementsMatch(t, have, listed)
+	require.NotEmpty(t, names(absent))
+	for _, h := range names(absent) {
+		require.NotContains(t, have, h, "said to be absent")
+	}
 }

@@ -100,7 +100,7 @@ type Image struct {
 	Entry    uint64
 	Segments []Segment // by address, disjoint, no page shared
 	Sections []Section // those that take memory, by address
-	Syms     []Symbol  // by address, then size, then name
+	Syms     []Symbol  // by address, then size, then name; init_module and cleanup_module last
 	Hash     string    // sha256 of the ELF file, hex
 
 	byName map[string]int
@@ -163,6 +163,9 @@ func (im *Image) index() {
 		}
 		if a.Size != b.Size {
 			return a.Size < b.Size
+		}
+		if x, y := isModuleEntry(a.Name), isModuleEntry(b.Name); x != y {
+			return y // the function's own name first
 		}
 		return a.Name < b.Name
 	})

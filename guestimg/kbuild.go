@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -86,7 +87,7 @@ func checkKernelModule(name string, srcs []Source, base uint64, kernel *Image) e
 	var code []Source
 	for _, s := range srcs {
 		if s.Lang == "h" {
-			if err := checkHeader(s, srcs); err != nil {
+			if err := checkHeader(s); err != nil {
 				return err
 			}
 			continue
@@ -96,20 +97,27 @@ func checkKernelModule(name string, srcs []Source, base uint64, kernel *Image) e
 		}
 		code = append(code, s)
 	}
-	return checkSources(code, kernel.Arch)
-}
-
-var headerName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*$`)
-
-func checkHeader(s Source, srcs []Source) error {
-	if !headerName.MatchString(s.Name) {
-		return fmt.Errorf("header name %q: want a relative path without ..", s.Name)
+	if err := checkSources(code, kernel.Arch); err != nil {
+		return err
 	}
-	same := func(o Source) bool { return o.Name == s.Name }
-	if first := slices.IndexFunc(srcs, same); slices.ContainsFunc(srcs[first+1:], same) {
-		return fmt.Errorf("two sources named %q", s.Name)
+	seen := map[string]bool{}
+	paths, _ := folders(srcs)
+	for i, p := range paths {
+		if seen[p] {
+			return fmt.Errorf("two sources named %q", srcs[i].Name)
+		}
+		seen[p] = true
 	}
 	return nil
+}
+
+var headerName = regexp.MustCompile(`^(\.\./){0,8}[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*$`)
+
+func checkHeader(s Source) error {
+	if !headerName.MatchString(s.Name) {
+		return fmt.Errorf("header name %q: want a relative path, with .. in front only", s.Name)
+	}
+	return checkFile(s)
 }
 
 // kernelName is a module's name as the kernel knows it: KBUILD_MODNAME.
@@ -119,8 +127,7 @@ func kernelName(name string) string { return strings.ReplaceAll(name, "-", "_") 
 // above those of all guest code. Old modules rely on gnu89's inline.
 func moduleFlags(name string) []string {
 	return []string{"-DMODULE", "-D__KERNEL__", `-DKBUILD_MODNAME="` + kernelName(name) + `"`,
-		"-fgnu89-inline", "-Wall", "-Werror=incompatible-pointer-types", "-Wno-pointer-sign", "-Wno-format-truncation",
-		"-Iin"}
+		"-fgnu89-inline", "-Wall", "-Werror=incompatible-pointer-types", "-Wno-pointer-sign", "-Wno-format-truncation"}
 }
 
 func modC(name string) string { return kernelName(name) + ".mod.c" }
@@ -177,8 +184,11 @@ func buildKernelModule(ctx context.Context, name string, srcs []Source, base uin
 // resolve finds who has the symbols that a module needs, and returns all that
 // it may be linked with.
 func (m *KernelModule) resolve(needs []string, kernel *Image, provided []Provided) []Symbol {
-	syms := slices.Clone(kernel.Syms)
-	owner := map[string]string{}
+	syms := kernelSymbols(kernel)
+	known, used, owner := scriptSymbols(), map[string][]string{}, map[string]string{}
+	for _, s := range syms {
+		known[s.Name] = known[s.Name] || s.Global
+	}
 	for _, p := range provided {
 		for _, s := range p.Symbols {
 			if _, ok := owner[s.Name]; !ok {
@@ -187,9 +197,8 @@ func (m *KernelModule) resolve(needs []string, kernel *Image, provided []Provide
 			}
 		}
 	}
-	scripted, used := scriptSymbols(), map[string][]string{}
 	for _, n := range needs {
-		if s, ok := kernel.Sym(n); ok && s.Global || scripted[n] {
+		if known[n] {
 			continue
 		}
 		if mod, ok := owner[n]; ok {
@@ -206,22 +215,42 @@ func (m *KernelModule) resolve(needs []string, kernel *Image, provided []Provide
 	return syms
 }
 
+// renamed are variables of the kernel and what linux/sched.h calls them.
+var renamed = [][2]string{{"init_tasks", "__kernel_init_tasks"}, {"task_list", "__kernel_task_list"}}
+
+// kernelSymbols are those that a module may be linked with.
+func kernelSymbols(kernel *Image) []Symbol {
+	syms := slices.Clone(kernel.Syms)
+	for _, r := range renamed {
+		if s, ok := kernel.Sym(r[0]); ok {
+			s.Name = r[1]
+			syms = append(syms, s)
+		}
+	}
+	return syms
+}
+
 // moduleObjects compiles the sources and NAME.mod.c.
 func (w *workshop) moduleObjects(name string, srcs []Source, m *KernelModule) (objs []string, err error) {
-	for _, s := range srcs {
+	all := append(slices.Clone(srcs), Source{Name: modC(name), Lang: "c", Text: []byte(modSource)})
+	paths, base := folders(all)
+	for i, s := range all {
 		if s.Lang == "h" {
-			if _, err := w.writeSource(s); err != nil {
+			if _, err := w.writeSource(s, paths[i]); err != nil {
 				return nil, err
 			}
 		}
 	}
-	all := append(slices.Clone(srcs), Source{Name: modC(name), Lang: "c", Text: []byte(modSource)})
-	for _, s := range all {
+	for i, s := range all {
 		if s.Lang == "h" {
 			continue
 		}
 		basename := strings.TrimSuffix(s.Name, filepath.Ext(s.Name))
-		text, err := w.object(s, append(moduleFlags(name), `-DKBUILD_BASENAME="`+basename+`"`)...)
+		flags := append(moduleFlags(name), "-I"+base, `-DKBUILD_BASENAME="`+basename+`"`)
+		if s.Lang == "asm" {
+			flags = append(flags, "-D__ASSEMBLY__")
+		}
+		text, err := w.object(s, paths[i], flags...)
 		if err != nil {
 			return nil, err
 		}
@@ -242,7 +271,7 @@ func (w *workshop) undefined(objs []string) ([]string, error) {
 		}
 		syms, err := f.Symbols()
 		_ = f.Close()
-		if err != nil {
+		if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
 			return nil, fmt.Errorf("%s: symbol table: %w", obj, err)
 		}
 		for _, s := range syms {
@@ -297,7 +326,8 @@ func symbolScript(syms []Symbol) []byte {
 // of BuildModule.
 func KernelModuleKey(name string, srcs []Source, base uint64, kernel *Image, provided []Provided) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "kernel module %q %q\n", moduleFlags(name), modSource)
+	paths, _ := folders(srcs)
+	fmt.Fprintf(&b, "kernel module %q %q %q\n", moduleFlags(name), modSource, paths)
 	for _, p := range provided {
 		for _, s := range p.Symbols {
 			fmt.Fprintf(&b, "%q %q %#x\n", p.Module, s.Name, s.Addr)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func TestKernelModules(t *testing.T) {
 	for _, c := range []struct{ name, sources string }{
 		{"kprobe_old", library + "kprobe_old.c"}, {"kprobe_example", library + "kprobe_example.c"},
 		{"jprobe_example", library + "jprobe_example.c"}, {"kretprobe_example", library + "kretprobe_example.c"},
-		{"old26", "old26.c"}, {"many", "many.c"}, {"spy", "spy.c"}, {"types", "types.c"}, {"calltrack", library + "calltrack/*"},
+		{"old26", "old26.c"}, {"many", "many.c"}, {"spy", "spy.c"}, {"types", "types.c"}, {"newer", "newer.c"}, {"own_names", "own_names.c"}, {"calltrack", library + "calltrack/*"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -175,7 +176,8 @@ func TestKernelModuleErrors(t *testing.T) {
 		{"m", []Source{named("m.mod.c", good)}, "source m.mod.c: the build makes a file of this name"},
 		{"m", []Source{named("a.c", good), named("a.c", good)}, `two sources named "a.c"`},
 		{"m", []Source{named("a.c", good), header("x"), header("y")}, `two sources named "local.h"`},
-		{"m", []Source{named("a.c", good), {Name: "../up.h", Lang: "h"}}, `header name "../up.h": want a relative path`},
+		{"m", []Source{named("a.c", good), {Name: "a/../up.h", Lang: "h"}}, `header name "a/../up.h": want a relative path`},
+		{"m", []Source{named("a.c", good), {Name: "a.h", Lang: "h", File: "a\n#error"}}, "control character"},
 		{"m", []Source{named("a.c", good), {Name: "/abs.h", Lang: "h"}}, `header name "/abs.h": want a relative path`},
 		{"m", []Source{named("a.c", good), {Name: "a.rs", Lang: "rust", Text: []byte("x")}}, `unknown language "rust"`},
 		{"a b", []Source{named("a.c", good)}, `"a b" is no module name`},
@@ -221,4 +223,104 @@ func TestKernelModuleKey(t *testing.T) {
 		keys[key] = what
 	}
 	require.Equal(t, KernelModuleKey("m", srcs, ModuleBase, k, prov), KernelModuleKey("m", srcs, ModuleBase, k, prov))
+}
+
+// Names that are not Linux's are a module's own, whatever this kernel has under
+// them; the kernel's are there for who asks.
+func TestKernelModuleOwnNames(t *testing.T) {
+	m, err := kbuild(t, "own", sourcesOf(t, "own_names.c"))
+	require.NoError(t, err)
+	require.Empty(t, m.Warnings)
+	require.Empty(t, m.Unknown)
+	k := builtin(t)
+	for _, name := range []string{"task_list", "init_tasks", "cpu_data", "nr_sleepers"} {
+		s, ok := m.Image.Sym(name)
+		require.True(t, ok, name)
+		require.NotEqual(t, Abs, s.Type, "%s is the module's", name)
+		_, ok = k.Sym(name)
+		require.True(t, ok, name)
+	}
+	list, ok := m.Image.Abs("__kernel_task_list")
+	require.True(t, ok)
+	want, _ := k.Sym("task_list")
+	require.Equal(t, want.Addr, list, "for_each_process goes through the kernel's")
+
+	text := "#include <linux/module.h>\n#include <emukp/kernel.h>\nlong f(void) { return do_add(1, 2) + square(3); }\n"
+	m, err = kbuild(t, "asks", []Source{cSource(text)})
+	require.NoError(t, err)
+	require.Empty(t, m.Warnings)
+	_, err = kbuild(t, "does-not", []Source{cSource(strings.Replace(text, "#include <emukp/kernel.h>", "", 1))})
+	require.ErrorContains(t, err, "a.c:3:23: error: implicit declaration of function 'do_add'")
+
+	// Assembly too: only guest code has the macros FN and VAR.
+	fn := asmSource(".macro FN name\n.globl \\name\n\\name: nop\n.endm\nFN f\n")
+	_, err = kbuild(t, "macros", []Source{fn})
+	require.NoError(t, err)
+	_, err = build(t, fn)
+	require.ErrorContains(t, err, "Macro `fn' was already defined")
+}
+
+// Sources in folders find their headers as they do at home, from every folder;
+// and errors have the files' own names.
+func TestKernelModuleFolders(t *testing.T) {
+	c := func(file, text string) Source {
+		return Source{Name: strings.ReplaceAll(file, "/", "+"), Lang: "c", File: file, Text: []byte(text)}
+	}
+	h := func(name, file, text string) Source {
+		return Source{Name: name, Lang: "h", File: file, Text: []byte(text)}
+	}
+	srcs := []Source{
+		h("inc/core.h", "m/src/inc/core.h", "#include \"util.h\"\n#define CORE (UTIL + 1)\n"),
+		h("inc/util.h", "m/src/inc/util.h", "#define UTIL 40\n"),
+		h("same.h", "m/src/same.h", "#define SAME 1\n"),
+		h("sub/same.h", "m/src/sub/same.h", "#define SAME 2\n"),
+		h("../../common.h", "common.h", "#define SHARED 100\n"),
+		c("m/src/main.c", "#include <linux/module.h>\n#include \"inc/core.h\"\n#include \"same.h\"\nint core = CORE, same = SAME;\n"),
+		c("m/src/sub/b.c", "#include \"same.h\"\n#include \"../inc/core.h\"\n#include \"../../../common.h\"\nint sub = SAME, sub_core = CORE + SHARED;\n"),
+		c("m/other/c.c", "#include \"../src/same.h\"\n#include <inc/util.h>\nint other = SAME + UTIL;\n"),
+	}
+	m, err := kbuild(t, "folders", srcs)
+	require.NoError(t, err)
+	require.Empty(t, m.Warnings)
+	for name, want := range map[string]byte{"core": 41, "same": 1, "sub": 2, "sub_core": 141, "other": 41} {
+		sym, ok := m.Image.Sym(name)
+		require.True(t, ok, name)
+		seg, ok := m.Image.segment(sym.Addr)
+		require.True(t, ok)
+		require.Equal(t, want, seg.Data[sym.Addr-seg.Addr], name)
+	}
+
+	bad := slices.Clone(srcs)
+	bad[1].Text = []byte("#define UTIL 40\nint x = nothing;\n")
+	_, err = kbuild(t, "folders", bad)
+	require.ErrorContains(t, err, "m/src/inc/util.h:2:9: error: 'nothing' undeclared")
+	require.ErrorContains(t, err, "from m/src/inc/core.h:1")
+	require.ErrorContains(t, err, "from m/src/main.c:2")
+	require.NotRegexp(t, `(?m)(^|\s)in/`, err.Error())
+
+	k := builtin(t)
+	moved := slices.Clone(srcs)
+	moved[6].File = "m/src/b.c"
+	require.NotEqual(t, KernelModuleKey("m", srcs, ModuleBase, k, nil), KernelModuleKey("m", moved, ModuleBase, k, nil))
+}
+
+// module_init's function is known by its own name: init_module is another one of
+// it, that an address does not have.
+func TestKernelModuleInitName(t *testing.T) {
+	for _, c := range []struct{ text, init, exit string }{
+		{"static int __init a_start(void) { return 0; }\nstatic void z_stop(void) { }\nmodule_init(a_start);\nmodule_exit(z_stop);\n", "a_start", "z_stop"},
+		{"static int z_start(void) { return 0; }\nvoid a_stop(void);\nvoid a_stop(void) { }\nmodule_init(z_start);\nmodule_exit(a_stop);\n", "z_start", "a_stop"},
+		{"int init_module(void) { return 0; }\nvoid cleanup_module(void) { }\n", "init_module", "cleanup_module"},
+	} {
+		m, err := kbuild(t, "m", []Source{cSource("#include <linux/module.h>\n" + c.text)})
+		require.NoError(t, err)
+		for alias, own := range map[string]string{"init_module": c.init, "cleanup_module": c.exit} {
+			sym, ok := m.Image.Sym(alias)
+			require.True(t, ok)
+			require.Equal(t, Func, sym.Type)
+			first := slices.IndexFunc(m.Image.Syms, func(s Symbol) bool { return s.Addr == sym.Addr && s.Size == sym.Size })
+			require.Equal(t, own, m.Image.Syms[first].Name)
+			require.Equal(t, own == alias, sym.Global, "no reason to prefer it")
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"emukp/emu/x86"
@@ -205,9 +206,25 @@ func (im *Image) loadSymbols(f *elf.File) error {
 			im.Syms = append(im.Syms, sym)
 		}
 	}
+	im.demoteAliases()
 	im.index()
 	return nil
 }
+
+// demoteAliases makes init_module and cleanup_module local where they are
+// module_init's and module_exit's other name for a function: what is printed of
+// its address is its own.
+func (im *Image) demoteAliases() {
+	for i, s := range im.Syms {
+		if isModuleEntry(s.Name) && slices.ContainsFunc(im.Syms, func(o Symbol) bool {
+			return !isModuleEntry(o.Name) && o.Type == Func && o.Addr == s.Addr && o.Size == s.Size
+		}) {
+			im.Syms[i].Global = false
+		}
+	}
+}
+
+func isModuleEntry(name string) bool { return name == "init_module" || name == "cleanup_module" }
 
 func (im *Image) symbol(s elf.Symbol) (sym Symbol, keep bool, err error) {
 	typ, bind := elf.ST_TYPE(s.Info), elf.ST_BIND(s.Info)

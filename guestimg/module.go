@@ -21,7 +21,8 @@ import (
 )
 
 // A Source is one part of a module. Those of Lang "h" are for the others to
-// include (BuildKernelModule only); their names may have directories.
+// include (BuildKernelModule only); their names are paths from the folder of the
+// first of the others.
 type Source struct {
 	Name string // a file name, different from the others'
 	Lang string // "c", "asm" (.S: through the preprocessor), "o" (an object), "h"
@@ -76,7 +77,7 @@ func buildModule(ctx context.Context, srcs []Source, base uint64, kernel *Image,
 // compileAll makes an object of each source and returns their names.
 func (w *workshop) compileAll(srcs []Source) (objs []string, err error) {
 	for _, s := range srcs {
-		if _, err := w.object(s); err != nil {
+		if _, err := w.object(s, "in/"+s.Name); err != nil {
 			return nil, err
 		}
 		objs = append(objs, objName(s))
@@ -84,12 +85,13 @@ func (w *workshop) compileAll(srcs []Source) (objs []string, err error) {
 	return objs, nil
 }
 
-// object makes a source's object file; the text is the compiler's warnings.
-func (w *workshop) object(s Source, extra ...string) (string, error) {
+// object makes a source's object file; its text lies at path. What comes back is
+// the compiler's warnings.
+func (w *workshop) object(s Source, path string, extra ...string) (string, error) {
 	if s.Lang == "o" {
 		return "", w.write(objName(s), s.Text)
 	}
-	return w.compileSource(s, objName(s), extra...)
+	return w.compileSource(s, path, objName(s), extra...)
 }
 
 func objName(s Source) string {
@@ -102,21 +104,21 @@ func objName(s Source) string {
 var langs = map[string]string{"c": "c", "asm": "assembler-with-cpp"}
 
 // compileSource compiles what writeSource wrote.
-func (w *workshop) compileSource(s Source, obj string, extra ...string) (string, error) {
-	quoted, err := w.writeSource(s)
+func (w *workshop) compileSource(s Source, path, obj string, extra ...string) (string, error) {
+	quoted, err := w.writeSource(s, path)
 	if err != nil {
 		return "", err
 	}
 	if !quoted {
 		extra = append(extra, "-fno-diagnostics-show-caret")
 	}
-	return w.compile(langs[s.Lang], "in/"+s.Name, obj, extra...)
+	return w.compile(langs[s.Lang], path, obj, extra...)
 }
 
 // writeSource puts the text behind a #line directive. Where the file named
 // there would be looked for, a copy with the lines at their right place
 // lets cc quote them under its messages.
-func (w *workshop) writeSource(s Source) (quoted bool, err error) {
+func (w *workshop) writeSource(s Source, path string) (quoted bool, err error) {
 	file, line := s.File, s.Line
 	if file == "" {
 		file = s.Name
@@ -124,10 +126,7 @@ func (w *workshop) writeSource(s Source) (quoted bool, err error) {
 	line = max(line, 1)
 	name := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(file)
 	text := fmt.Sprintf("#line %d \"%s\"\n", line, name)
-	if s.Lang == "asm" {
-		text = fmt.Sprintf("# %d \"%s\"\n", line, name)
-	}
-	if err := w.write("in/"+s.Name, append([]byte(text), s.Text...)); err != nil {
+	if err := w.write(path, append([]byte(text), s.Text...)); err != nil {
 		return false, err
 	}
 	if !quotable(file) || line >= 1<<16 {
@@ -161,8 +160,8 @@ func checkSources(srcs []Source, arch *x86.Arch) error {
 			return fmt.Errorf("source name %q: want a plain file name", s.Name)
 		case seen[objName(s)]:
 			return fmt.Errorf("two sources named %q", s.Name)
-		case strings.ContainsFunc(s.File, unicode.IsControl):
-			return fmt.Errorf("source %s: control character in file name %q", s.Name, s.File)
+		case checkFile(s) != nil:
+			return checkFile(s)
 		case s.Lang == "o":
 			if err := checkObject(s.Text, arch); err != nil {
 				return fmt.Errorf("source %s: %w", s.Name, err)
@@ -173,6 +172,14 @@ func checkSources(srcs []Source, arch *x86.Arch) error {
 			return fmt.Errorf("source %s: empty", s.Name)
 		}
 		seen[objName(s)] = true
+	}
+	return nil
+}
+
+// checkFile refuses a name that would be more than a #line directive's.
+func checkFile(s Source) error {
+	if strings.ContainsFunc(s.File, unicode.IsControl) {
+		return fmt.Errorf("source %s: control character in file name %q", s.Name, s.File)
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -38,8 +40,10 @@ func (e *BuildError) Unwrap() error { return e.Err }
 // Options choose the compiler.
 type Options struct {
 	CC        string        // "" is cc
-	Timeout   time.Duration // for the whole build; 0 is a minute, for a kernel 5 minutes
+	Timeout   time.Duration // for the whole build; 0 is 3 minutes, for a kernel 5
 	Workshops *Workshops    // where the tools work; nil: nobody will close it
+
+	cpu int // seconds for each tool; 0 is maxCPU
 }
 
 // cflags are the kernel's (arch/x86/Makefile): a red zone would not survive
@@ -86,6 +90,8 @@ type workshop struct {
 	dir     string
 	cc      string
 	version string
+	cpu     int // seconds, of each run
+	timeout time.Duration
 	cancel  context.CancelFunc
 	ctx     context.Context
 	user    bool // what is made is for ring 3
@@ -96,7 +102,10 @@ func newWorkshop(ctx context.Context, archName string, o Options) (*workshop, er
 		o.CC = "cc"
 	}
 	if o.Timeout <= 0 {
-		o.Timeout = time.Minute
+		o.Timeout = 3 * time.Minute
+	}
+	if o.cpu <= 0 {
+		o.cpu = maxCPU
 	}
 	path, err := exec.LookPath(o.CC)
 	if err != nil {
@@ -112,7 +121,7 @@ func newWorkshop(ctx context.Context, archName string, o Options) (*workshop, er
 	if err != nil {
 		return nil, err
 	}
-	w := &workshop{all: o.Workshops, dir: dir, cc: path}
+	w := &workshop{all: o.Workshops, dir: dir, cc: path, cpu: o.cpu, timeout: o.Timeout}
 	w.ctx, w.cancel = context.WithTimeout(ctx, o.Timeout)
 	if err := w.furnish(archName); err != nil {
 		w.close()
@@ -149,10 +158,15 @@ func (w *workshop) write(name string, data []byte) error {
 	return os.WriteFile(path, data, 0o666)
 }
 
-// limited runs its arguments with limits on files (in units of 512 bytes),
-// seconds of CPU and KiB of memory, where the shell knows them and they are not
-// lower already: the code is anybody's, and #include "/dev/zero" is C.
-const limited = `for l in "-f 262144" "-t 20" "-v 4194304"; do (ulimit $l) 2>/dev/null && ulimit $l; done; exec "$@"`
+// limited runs its arguments, of which the first is a number of seconds of CPU, with
+// limits on that, on files (in units of 512 bytes) and on memory (KiB), where the
+// shell knows them and they are not lower already: the code is anybody's, and
+// #include "/dev/zero" is C. The soft limit's signal tells time from memory.
+const limited = `cpu=$1; shift
+for l in "-f 262144" "-S -t $cpu" "-H -t $((cpu+5))" "-v 4194304"; do (ulimit $l) 2>/dev/null && ulimit $l; done; exec "$@"`
+
+// maxCPU is enough for 1 MB of C on a loaded machine.
+const maxCPU = 60
 
 // maxOutput is how much of a compiler's output is kept.
 const maxOutput = 256 << 10
@@ -168,7 +182,7 @@ func (c *capped) Write(p []byte) (int, error) {
 // run starts the compiler driver in the workshop; tool names the step. The
 // whole process group goes when the time is up: cc1 is a child of cc.
 func (w *workshop) run(tool string, args ...string) (string, error) {
-	cmd := exec.CommandContext(w.ctx, "/bin/sh", append([]string{"-c", limited, "sh", w.cc}, args...)...)
+	cmd := exec.CommandContext(w.ctx, "/bin/sh", append([]string{"-c", limited, "sh", strconv.Itoa(w.cpu), w.cc}, args...)...)
 	cmd.Dir = w.dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TMPDIR="+w.dir, "SOURCE_DATE_EPOCH=0", "PWD="+w.dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -177,14 +191,41 @@ func (w *workshop) run(tool string, args ...string) (string, error) {
 	var out capped
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := w.all.await(w.dir, cmd)
-	if ctxErr := w.ctx.Err(); err != nil && ctxErr != nil {
-		err = fmt.Errorf("stopped: %w", ctxErr)
-	}
+	err = w.whyStopped(err, out.kept.Bytes())
 	text := strings.ReplaceAll(out.kept.String(), w.dir+"/", "")
 	if err != nil {
 		return text, &BuildError{Tool: tool, Output: text, Err: err}
 	}
 	return text, nil
+}
+
+// overCPU is how gcc and clang tell of a child that SIGXCPU ended.
+var overCPU = regexp.MustCompile(`(?m)^[^\s:]+: (internal compiler error|fatal error|error: unable to execute command): CPU time limit exceeded`)
+
+// endedBy says whether err is a process's end by a signal.
+func endedBy(err error, sig syscall.Signal) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == sig
+}
+
+// whyStopped explains the error of a tool that did not end by itself.
+func (w *workshop) whyStopped(err error, output []byte) error {
+	ctxErr := w.ctx.Err()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(ctxErr, context.DeadlineExceeded):
+		return fmt.Errorf("stopped by the time limit of %v for the whole build: %w", w.timeout, ctxErr)
+	case ctxErr != nil:
+		return fmt.Errorf("stopped: %w", ctxErr)
+	case overCPU.Match(output) || endedBy(err, syscall.SIGXCPU):
+		return fmt.Errorf("stopped by the time limit of %d seconds of CPU: %w", w.cpu, err)
+	}
+	return err
 }
 
 func (w *workshop) clang() bool { return strings.Contains(w.version, "clang") }

@@ -30,12 +30,17 @@ func (c *memo[T]) get(key string, build func() (T, error)) (T, error) {
 		c.m = map[string]func() (T, error){}
 	}
 	once := c.m[key]
-	if once == nil {
+	mine := once == nil
+	if mine {
 		once = sync.OnceValues(build)
 		c.m[key] = once
 	}
 	c.mu.Unlock()
-	return once()
+	v, err := once()
+	if err != nil && !mine {
+		return build() // for an error that names this one's files
+	}
+	return v, err
 }
 
 // BuildLibrary compiles the guest code of all scenarios of the library and

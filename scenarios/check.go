@@ -199,66 +199,6 @@ func emulation(f *lang.Feature) kprobes.Emulation {
 	return kprobes.EmulateNothing
 }
 
-// checkPlaces resolves every place that a step, action or injection names, so
-// that a misspelt one is found before anything runs.
-func (r *runner) checkPlaces() []error {
-	ck := &checker{}
-	visit := func(l *lang.Loc) {
-		if _, err := r.address(l); err != nil && !r.inModules(l.Symbol) {
-			ck.errs = append(ck.errs, err)
-		}
-	}
-	walkOps(r.sc, func(op lang.Op) {
-		if c, ok := op.(*lang.Call); ok && !c.User {
-			visit(&c.Fn)
-		} else if ok {
-			if _, err := r.userAddress(&c.Fn); err != nil {
-				ck.errs = append(ck.errs, err)
-			}
-		}
-	})
-	for _, p := range r.sc.Probes {
-		for _, h := range []*lang.Handler{p.Pre, p.Post, p.Fault, p.Break, p.Entry, p.Handler} {
-			if h != nil && h.Guest != nil {
-				visit(h.Guest)
-			}
-		}
-	}
-	for _, f := range r.sc.Faults {
-		if f.Do.Guest != nil {
-			visit(f.Do.Guest)
-		}
-	}
-	for _, in := range r.sc.Inject {
-		if in.At == nil {
-			continue
-		}
-		visit(in.At)
-		if in.Kind == "page_fault" {
-			if err := r.checkFaultPlace(in.At); err != nil {
-				ck.errs = append(ck.errs, err)
-			}
-		}
-	}
-	return ck.errs
-}
-
-// address is where a LOC is in the guest.
-func (r *runner) address(l *lang.Loc) (uint64, error) {
-	if l.Symbol == "" {
-		return l.Addr, nil
-	}
-	addr, ok := r.k.Syms.Lookup(l.Symbol)
-	if !ok {
-		e := &lang.Error{Pos: l.Pos, Msg: "no symbol '" + l.Symbol + "' in the guest"}
-		if like, ok := r.k.Syms.Similar(l.Symbol); ok {
-			e.Hint = "did you mean '" + like + "'?"
-		}
-		return 0, e
-	}
-	return addr + l.Offset, nil
-}
-
 // walkOps visits every step's and action's op.
 func walkOps(sc *lang.Scenario, visit func(lang.Op)) {
 	for _, s := range sc.Run {

@@ -21,7 +21,7 @@ func (r *runner) makeFaultHandlers() []error {
 		if f.Manual {
 			continue
 		}
-		if err := r.k.Do(0, func(c *kernel.CPU) error { return c.RegisterFaultHandler(h, !f.Head) }); err != nil {
+		if err := r.k.Do(0, func(c *kernel.CPU) error { return r.registerFault(c, f) }); err != nil {
 			errs = append(errs, at(f.Pos, err))
 		}
 	}
@@ -31,8 +31,8 @@ func (r *runner) makeFaultHandlers() []error {
 func (r *runner) newFaultHandler(f *lang.FaultHandler) *traps.FaultHandler {
 	h := &traps.FaultHandler{}
 	if f.Do.Guest != nil {
-		fn, _ := r.address(f.Do.Guest) // checked: see checkPlaces
-		h = r.k.GuestFaultHandler(fn)
+		s, _ := r.find(f.Do.Guest) // checked: see checkPlaces
+		h = r.k.GuestFaultHandler(s.addr)
 	} else {
 		h.Call = func(t *traps.Trap) traps.FaultStatus {
 			hd := &handling{r: r, c: t.CPU.(*kernel.CPU), regs: t.Regs, trap: t}
@@ -46,13 +46,24 @@ func (r *runner) newFaultHandler(f *lang.FaultHandler) *traps.FaultHandler {
 	return h
 }
 
+// registerFault registers a fault handler; a module that has its function must
+// be loaded.
+func (r *runner) registerFault(c *kernel.CPU, f *lang.FaultHandler) error {
+	if f.Do.Guest != nil {
+		if _, err := r.handlerAddress(f.Do.Guest); err != nil {
+			return err
+		}
+	}
+	return c.RegisterFaultHandler(r.faults[f.Name], !f.Head)
+}
+
 // faultOp registers or unregisters fault handlers, up to the first error.
 func (r *runner) faultOp(c *kernel.CPU, op *lang.ProbeOp) error {
 	for _, name := range op.Probes {
 		h := r.faults[name.Value]
 		err := error(nil)
 		if op.Verb == "register" {
-			err = c.RegisterFaultHandler(h, !r.sc.FaultHandler(name.Value).Head)
+			err = r.registerFault(c, r.sc.FaultHandler(name.Value))
 		} else {
 			err = c.UnregisterFaultHandler(h)
 		}

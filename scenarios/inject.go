@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"errors"
 	"fmt"
 
 	"emukp/emu"
@@ -9,14 +10,6 @@ import (
 	"emukp/scenarios/lang"
 	"emukp/traps"
 )
-
-// A breakpoint is an injection at a place.
-type breakpoint struct {
-	*lang.Inject
-	done int
-}
-
-func (b *breakpoint) spent() bool { return b.Times > 0 && b.done >= b.Times }
 
 // An awayPage is a page that an injection took away: its rights, and where the
 // instruction is that will miss it.
@@ -28,31 +21,6 @@ type awayPage struct {
 // A retry is an instruction that a CPU is about to try again after its page
 // has come back: it is not a new arrival there.
 type retry struct{ ip, sp uint64 }
-
-// arm starts the injections; the counted ones count from here.
-func (r *runner) arm() error {
-	for _, in := range r.sc.Inject {
-		if in.At == nil {
-			r.k.Inject.Arm(r.k, r.counted(in))
-			continue
-		}
-		addr, err := r.address(in.At)
-		if err != nil {
-			return err
-		}
-		first := len(r.breaks[addr]) == 0
-		r.breaks[addr] = append(r.breaks[addr], &breakpoint{Inject: in})
-		if !first {
-			continue
-		}
-		for _, c := range r.k.CPUs {
-			if err := c.V.AddBreak(addr); err != nil {
-				return at(in.At.Pos, err)
-			}
-		}
-	}
-	return nil
-}
 
 func (r *runner) counted(in *lang.Inject) *kernel.Injection {
 	x := &kernel.Injection{CPU: in.CPU, Every: in.Every, Times: in.Times}
@@ -112,29 +80,21 @@ func (r *runner) onBreak(c *kernel.CPU, ip uint64) {
 	}
 }
 
-// decodeAt decodes the instruction at an address as it was before probes.
-func (r *runner) decodeAt(addr uint64) (x86.Insn, error) {
-	var code [x86.MaxInsnLen]byte
-	n := r.k.CPUs[0].V.PeekSome(addr, code[:])
-	for i := range code[:n] {
-		if b, ok := r.kp.OriginalByte(addr + uint64(i)); ok {
-			code[i] = b
-		}
-	}
-	return x86.Decode(code[:n], r.arch.Bits)
-}
-
 // checkFaultPlace refuses a page_fault where no memory is used.
 func (r *runner) checkFaultPlace(l *lang.Loc) error {
-	addr, err := r.address(l)
+	s, err := r.find(l)
 	if err != nil {
-		return nil // reported already
+		return err
 	}
-	in, err := r.decodeAt(addr)
+	text, _ := r.function(s)
+	in, err := x86.Decode(r.code(s), r.arch.Bits)
+	if user := r.k.User(); !text && (user == nil || !inText(user, s.addr)) {
+		err = errors.New("it is no text")
+	}
 	if err != nil {
 		return &lang.Error{Pos: l.Pos, Msg: fmt.Sprintf("page_fault: no instruction at %s: %v", l, err)}
 	}
-	if _, ok := operand(&in, addr, r.k.CPUs[0].V); !ok {
+	if _, ok := operand(&in, s.addr, r.k.CPUs[0].V); !ok {
 		return &lang.Error{Pos: l.Pos, Msg: fmt.Sprintf("page_fault: the instruction at %s uses no memory but the stack", l)}
 	}
 	return nil
@@ -142,7 +102,7 @@ func (r *runner) checkFaultPlace(l *lang.Loc) error {
 
 // takeAway makes the page absent that the instruction is about to use.
 func (r *runner) takeAway(c *kernel.CPU, ip uint64) error {
-	in, err := r.decodeAt(ip)
+	in, err := x86.Decode(r.code(spot{addr: ip}), r.arch.Bits)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,12 @@
 package scenarios
 
 import (
+	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -46,24 +50,28 @@ func (r *runner) buildModule(m *lang.GuestModule, provided []guestimg.Provided) 
 	}
 	built, err := r.opts.Builder.kernelModule(r.opts.Context, m.Name, srcs, r.k.ModuleBase(), r.k.Image(), provided)
 	if err != nil {
-		return nil, buildError(m.Pos, err)
+		return nil, buildError(m.Pos, listHeaders(err))
 	}
 	return built, nil
 }
 
 // moduleSources are a module's files: sources and the headers that they include.
 func moduleSources(m *lang.GuestModule, read func(string) ([]byte, error)) ([]guestimg.Source, error) {
+	home := "" // the folder of the first source
+	for _, f := range slices.Backward(m.Files) {
+		if !isHeader(f) {
+			home = path.Dir(f.Value)
+		}
+	}
 	var srcs []guestimg.Source
 	for _, f := range m.Files {
-		if path.Ext(f.Value) == ".h" {
-			src, err := headerSource(f, read)
-			if err != nil {
-				return nil, err
+		get := fileSource
+		if isHeader(f) {
+			get = func(f *lang.Text, read func(string) ([]byte, error)) (guestimg.Source, error) {
+				return headerSource(f, home, read)
 			}
-			srcs = append(srcs, src)
-			continue
 		}
-		src, err := fileSource(f, read)
+		src, err := get(f, read)
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +80,10 @@ func moduleSources(m *lang.GuestModule, read func(string) ([]byte, error)) ([]gu
 	return srcs, nil
 }
 
-func headerSource(f *lang.Text, read func(string) ([]byte, error)) (guestimg.Source, error) {
+func isHeader(f *lang.Text) bool { return path.Ext(f.Value) == ".h" }
+
+// headerSource is a header, by the name that sources in home include it by.
+func headerSource(f *lang.Text, home string, read func(string) ([]byte, error)) (guestimg.Source, error) {
 	if read == nil {
 		return guestimg.Source{}, &lang.Error{Pos: f.Pos, Msg: "files can't be read here"}
 	}
@@ -80,14 +91,42 @@ func headerSource(f *lang.Text, read func(string) ([]byte, error)) (guestimg.Sou
 	if err != nil {
 		return guestimg.Source{}, &lang.Error{Pos: f.Pos, Msg: err.Error()}
 	}
-	return guestimg.Source{Name: path.Base(f.Value), Lang: "h", Text: data}, nil
+	name, err := filepath.Rel(home, f.Value)
+	if err != nil { // one is absolute, the other not
+		name = path.Base(f.Value)
+	}
+	return guestimg.Source{Name: filepath.ToSlash(name), Lang: "h", Text: data, File: path.Join(path.Dir(f.Pos.File), f.Value)}, nil
+}
+
+var missingHeader = regexp.MustCompile(`: ([^:\n]+\.h): No such file or directory`)
+
+// listHeaders adds what to do about headers that are the user's own and were not
+// found.
+func listHeaders(err error) error {
+	var be *guestimg.BuildError
+	if !errors.As(err, &be) {
+		return err
+	}
+	out := strings.TrimRight(be.Output, "\n")
+	for _, m := range missingHeader.FindAllStringSubmatch(be.Output, -1) {
+		if folder, _, _ := strings.Cut(m[1], "/"); folder != "linux" && folder != "asm" {
+			out += "\nlist " + m[1] + " in modules:"
+		}
+	}
+	return &guestimg.BuildError{Tool: be.Tool, Err: be.Err, Output: out}
 }
 
 func (r *runner) moduleStep(c *kernel.CPU, op *lang.Module) error {
+	err := error(nil)
 	if op.Verb == "insmod" {
-		return r.kmod.Insmod(c, op.Name, op.Params)
+		err = r.kmod.Insmod(c, op.Name, op.Params)
+	} else {
+		err = r.kmod.Rmmod(c, op.Name)
 	}
-	return r.kmod.Rmmod(c, op.Name)
+	if err := r.disarmPlaces(); err != nil { // rmmod, or an init that failed
+		r.abort(c, err)
+	}
+	return err
 }
 
 // View is what the kernel shows in a file of its own.
@@ -109,7 +148,13 @@ func (r *runner) View(name string) starlark.Value {
 // probe its struct in guest memory. A module that has one may not be loaded yet:
 // so it is done when the probe is registered, and again each time.
 func (r *runner) guestHandlers(p *probe) error {
-	if p.Kind == lang.KindJprobe || p.registered() {
+	switch {
+	case p.registered():
+		return nil
+	case p.Kind == lang.KindJprobe && p.Entry.Guest != nil:
+		_, err := r.handlerAddress(p.Entry.Guest)
+		return err
+	case p.Kind == lang.KindJprobe:
 		return nil
 	}
 	var h kmod.Handlers
@@ -121,7 +166,7 @@ func (r *runner) guestHandlers(p *probe) error {
 		if f.from == nil || f.from.Guest == nil {
 			continue
 		}
-		addr, err := r.address(f.from.Guest)
+		addr, err := r.handlerAddress(f.from.Guest)
 		if err != nil {
 			return err
 		}
@@ -146,30 +191,16 @@ func (p *probe) registered() bool {
 	return p.kp.Registered()
 }
 
-// inModules says whether a symbol is one that a module of the file will bring.
-func (r *runner) inModules(name string) bool {
-	_, bare, qualified := strings.Cut(name, ":")
-	for _, m := range r.kmod.Modules() {
-		if m.Image == nil {
-			continue
-		}
-		sym := name
-		if qualified {
-			if !strings.HasPrefix(name, m.Name+":") {
-				continue
-			}
-			sym = bare
-		}
-		if _, ok := m.Image.Sym(sym); ok {
-			return true
-		}
-	}
-	return false
-}
+// maxParams is how many bytes of a module's parameters are shown.
+const maxParams = 100
 
 func describeModule(op *lang.Module) string {
-	if op.Params != "" {
-		return fmt.Sprintf("%s %s %s", op.Verb, op.Name, op.Params)
+	s := op.Verb + " " + op.Name
+	switch n := len(op.Params); {
+	case n > maxParams:
+		return fmt.Sprintf("%s %s... (%d bytes)", s, strings.ToValidUTF8(op.Params[:maxParams], ""), n)
+	case n > 0:
+		return s + " " + op.Params
 	}
-	return op.Verb + " " + op.Name
+	return s
 }

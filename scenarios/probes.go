@@ -80,7 +80,8 @@ func (r *runner) newJprobe(p *lang.Probe) *probe {
 	switch h := p.Entry; {
 	case h == nil:
 	case h.Guest != nil:
-		jp.Entry, _ = r.address(h.Guest) // checked: see checkPlaces
+		s, _ := r.find(h.Guest) // checked: see checkPlaces
+		jp.Entry = s.addr
 	default:
 		jp.Args = func(c *kernel.CPU, regs traps.Regs, _ []uint64) { r.handle(c, regs, h) }
 	}
@@ -91,6 +92,10 @@ func (r *runner) newJprobe(p *lang.Probe) *probe {
 func probeError(p *lang.Probe, err error) error {
 	if p.Kind == lang.KindEvent {
 		return eventError(p, err)
+	}
+	var place *lang.Error // that of a handler
+	if errors.As(err, &place) {
+		return place
 	}
 	msg := err.Error()
 	var op *kernel.OpError

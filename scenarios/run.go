@@ -54,13 +54,14 @@ type runner struct {
 	vars   map[string]starlark.Value
 	replay *kernel.Replay
 
-	start    uint64 // machine instructions when the first step began
-	failure  *abort // the first error inside a handler or step
-	breaks   map[uint64][]*breakpoint
-	away     map[uint64]*awayPage // pages that an injection took
-	retrying []retry              // per CPU
-	bounces  []uint64             // free pages for small loads and stores
-	frames   map[uint64]uint64    // kernel pages that a step unmapped
+	start    uint64                   // machine instructions when the first step began
+	failure  *abort                   // the first error inside a handler or step
+	places   []*breakpoint            // the injections at a place
+	breaks   map[uint64][]*breakpoint // those that are armed, by address
+	away     map[uint64]*awayPage     // pages that an injection took
+	retrying []retry                  // per CPU
+	bounces  []uint64                 // free pages for small loads and stores
+	frames   map[uint64]uint64        // kernel pages that a step unmapped
 	userPage map[uint64]bool
 }
 
@@ -171,7 +172,7 @@ func (r *runner) boot() error {
 		return fmt.Errorf("%s: %w", r.sc.Pos.File, err)
 	}
 	r.events = tracefs.New(k, r.kp, r.krp)
-	r.kmod.Coming = r.events.ModuleComing
+	r.kmod.Coming = r.moduleComing
 	for _, name := range r.sc.Vars {
 		r.vars[name] = starlark.MakeInt(0)
 	}
@@ -282,6 +283,7 @@ func (r *runner) run() (crashed bool) {
 		}
 	}
 	if r.failure == nil {
+		r.neverThere()
 		r.expectAll(r.sc.Expect)
 	}
 	return false

@@ -71,8 +71,8 @@ type GuestModule struct {
 	Files []*Text // paths from the scenario's folder
 }
 
-// A Loc is a place in the guest: symbol, symbol+offset, or an address when
-// Symbol is empty.
+// A Loc is a place in the guest: symbol or MODULE:symbol, with an offset, or an
+// address when Symbol is empty.
 type Loc struct {
 	Pos
 	Symbol string

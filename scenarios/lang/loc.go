@@ -7,11 +7,12 @@ import (
 	"strings"
 )
 
-const aLoc = "symbol, symbol+0x10 or an address"
+const aLoc = "symbol, symbol+0x10, MODULE:symbol or an address"
 
-var symbolSyntax = regexp.MustCompile(`^[A-Za-z_.$][A-Za-z0-9_.$]*$`)
+var symbolSyntax = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*:)?[A-Za-z_.$][A-Za-z0-9_.$]*$`)
 
 // ParseLoc reads symbol, symbol+offset or an address; numbers are decimal or 0x.
+// A symbol may be one module's, MODULE:symbol.
 func ParseLoc(text string) (Loc, error) {
 	symbol, offset, plus := strings.Cut(text, "+")
 	if !plus && text != "" && text[0] >= '0' && text[0] <= '9' {

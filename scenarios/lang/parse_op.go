@@ -211,7 +211,7 @@ func (p *parser) stepOp(f fields, key string, at Pos, c opCtx) Op {
 		p.insmod = append(p.insmod, n)
 		m := &Module{Pos: at, Verb: key, Name: p.word(n, "a module's name")}
 		if n := f.get("params"); n != nil {
-			m.Params = p.word(n, "a module's parameters: NAME=VALUE ...")
+			m.Params, _ = p.str(n, "a module's parameters: NAME=VALUE ...")
 		}
 		return m
 	case "kprobes_enabled":

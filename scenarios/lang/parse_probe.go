@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -96,16 +95,11 @@ func (p *parser) probeKind(f fields, pr *Probe) {
 	}
 }
 
-var eventSyntax = regexp.MustCompile(`^([pr][0-9]*(:\S*)?\s+\S+|-:\S+)`)
-
+// eventDef reads a line of kprobe_events. What is in it is tracefs' to judge.
 func (p *parser) eventDef(n *node) *Text {
 	t := p.text(n, "a kprobe_events line")
 	if strings.Contains(strings.TrimRight(t.Value, "\n"), "\n") {
 		p.fail(n.pos, "each probe is an event of its own", "expected one line of kprobe_events, got several")
-		return t
-	}
-	if t.Value != "" && !eventSyntax.MatchString(strings.ReplaceAll(t.Value, ",", " ")) {
-		p.expected(n, "as in tracefs kprobe_events", "p:NAME LOC FETCHARGS, r:NAME LOC FETCHARGS or -:NAME")
 	}
 	return t
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The guest kernel's one header. Modules get it without asking: it is
- * included ahead of their text, assembly sources too.
+ * included ahead of their text, assembly sources too. Those that are written for
+ * Linux (MODULE) may give any name that is not Linux's to what is theirs.
  */
 #ifndef _EMUKP_H
 #define _EMUKP_H
@@ -13,12 +14,19 @@
 
 #ifdef __ASSEMBLER__
 #include <hypercall.h>
+#ifndef MODULE
 #include <linkage.h>
+#else
+	.section .note.GNU-stack, "", @progbits
+	.text
+#endif
 #else
 
 #include <types.h>
 #include <list.h>
+#ifndef MODULE
 #include <hypercall.h>
+#endif
 
 #define NR_CPUS		64
 #define TASK_COMM_LEN	16
@@ -89,14 +97,15 @@ struct task_struct {
 	struct user_task *user;		/* NULL for a kernel thread */
 };
 
-/* What a task of the harness is to do; argument of task_call. */
-#define TASK_CALL_ARGS	12
-struct task_call {
-	void *fn;
-	long args[TASK_CALL_ARGS];
-};
+#ifdef MODULE
+# define __CPU_DATA	struct __cpu_data
+# define __RQ		struct __rq
+#else
+# define __CPU_DATA	struct cpu_data
+# define __RQ		struct rq
+#endif
 
-struct rq {
+__RQ {
 	spinlock_t lock;
 	struct list_head queue;
 	struct task_struct *curr, *idle;
@@ -116,36 +125,14 @@ struct rq {
 #define BUG()		do { asm volatile("ud2"); unreachable(); } while (0)
 #define BUG_ON(c)	do { if (unlikely(c)) BUG(); } while (0)
 
+#ifndef MODULE
 extern struct cpu_data cpu_data[NR_CPUS];
 extern struct task_struct init_tasks[NR_CPUS];
 extern struct task_struct *task_list;
+#endif
 extern struct mm_struct init_mm;
 extern const struct cred init_cred;
 extern spinlock_t tasklist_lock;
-
-/* kernel/traps.c */
-void do_trap(struct pt_regs *regs, long error_code, long trapnr);
-void do_divide_error(struct pt_regs *regs, long error_code);
-void do_debug(struct pt_regs *regs, long error_code);
-void do_nmi(struct pt_regs *regs, long error_code);
-void do_int3(struct pt_regs *regs, long error_code);
-void do_overflow(struct pt_regs *regs, long error_code);
-void do_bounds(struct pt_regs *regs, long error_code);
-void do_invalid_op(struct pt_regs *regs, long error_code);
-void do_device_not_available(struct pt_regs *regs, long error_code);
-void do_double_fault(struct pt_regs *regs, long error_code);
-void do_invalid_TSS(struct pt_regs *regs, long error_code);
-void do_segment_not_present(struct pt_regs *regs, long error_code);
-void do_stack_segment(struct pt_regs *regs, long error_code);
-void do_general_protection(struct pt_regs *regs, long error_code);
-void do_page_fault(struct pt_regs *regs, long error_code);
-void do_coprocessor_error(struct pt_regs *regs, long error_code);
-void do_alignment_check(struct pt_regs *regs, long error_code);
-void do_machine_check(struct pt_regs *regs, long error_code);
-void do_simd_coprocessor_error(struct pt_regs *regs, long error_code);
-void do_IRQ(struct pt_regs *regs, long vector);
-void do_syscall(struct pt_regs *regs);
-void do_int80(struct pt_regs *regs);
 
 /* One handler for NMIs beside the harness (v3.2 has a list of them). */
 typedef void (*nmi_handler_t)(struct pt_regs *regs);
@@ -176,21 +163,15 @@ void panic(const char *fmt, ...) __noreturn __printf(1, 2);
 
 /* kernel/sched.c, kernel/fork.c, <arch>/switch.S */
 void schedule(void);
-void context_switch(struct task_struct *prev, struct task_struct *next);
-void switch_mm(struct task_struct *prev, struct task_struct *next);
-struct task_struct *pick_next_task(struct rq *rq);
 int wake_up_process(struct task_struct *p);
 void yield(void);
-void yield_cpu(void);
-void cpu_idle(void) __noreturn;
+#ifndef MODULE
 struct task_struct *kthread_create(long (*fn)(void *), void *arg,
 				   unsigned long stack_top, const char *name);
 struct task_struct *kthread_run(long (*fn)(void *), void *arg,
 				unsigned long stack_top, const char *name);
-void finish_task_switch(struct task_struct *prev);
-void forget_task(struct task_struct *p);
+#endif
 void set_task_comm(struct task_struct *p, const char *name);
-int alloc_pid(void);
 void do_exit(long code) __noreturn;
 long do_fork(unsigned long clone_flags, unsigned long stack_start,
 	     unsigned long stack_size, int *parent_tidptr, int *child_tidptr);
@@ -199,29 +180,15 @@ long _do_fork(unsigned long clone_flags, unsigned long stack_start,
 	      unsigned long tls);
 struct kernel_clone_args;
 int kernel_clone(struct kernel_clone_args *args);
-struct task_struct *copy_process(unsigned long clone_flags,
-				 unsigned long stack_start,
-				 unsigned long stack_size);
 void wake_up_new_task(struct task_struct *p);
-struct task_struct *__switch_to_asm(struct task_struct *prev,
-				    struct task_struct *next);
-void enter_user(unsigned long ip, unsigned long sp) __noreturn;
 static inline void set_current_state(int state)
 {
 	WRITE_ONCE(current->state, state);
 }
 
-/* kernel/timer.c */
-extern atomic_t nr_sleepers;
-void sleep_until(u64 ns);
-void wake_sleepers(void);
-int time_is_waited_for(void);
-
 /* kernel/task.c */
-long task_call(void *arg);
 long sleep_on(void *chan);
 int wake_up(void *chan);
-int kill_task(struct task_struct *p);
 
 /* kernel/kretprobe.c, <arch>/kretprobe.S */
 void kprobe_flush_task(struct task_struct *tsk);
@@ -243,37 +210,12 @@ int atomic_add_return(int i, atomic_t *v);
 int atomic_dec_and_test(atomic_t *v);
 int atomic_cmpxchg(atomic_t *v, int old, int new);
 int atomic_xchg(atomic_t *v, int new);
-void count_event(void);
-unsigned long read_events(long cpu);
 unsigned long ktime_get(void);
 
-/* kernel/list.c, lib/hash.c */
+/* kernel/list.c */
 void list_add(struct list_head *entry, struct list_head *head);
 void list_add_tail(struct list_head *entry, struct list_head *head);
 void list_del(struct list_head *entry);
-struct num_node {
-	struct list_head list;
-	long value;
-};
-struct num_node *list_find(struct list_head *head, long value);
-long list_sum(struct list_head *head);
-int list_length(struct list_head *head);
-u32 hash_bytes(const void *key, size_t len, u32 seed);
-u32 hash_long(unsigned long v, unsigned int bits);
-u32 crc32(u32 crc, const void *buf, size_t len);
-#define HT_BUCKETS	16
-struct ht_node {
-	struct ht_node *next;
-	unsigned long key;
-	long value;
-};
-struct hash_table {
-	struct ht_node *bucket[HT_BUCKETS];
-	long count;
-};
-void ht_insert(struct hash_table *t, struct ht_node *n);
-struct ht_node *ht_lookup(const struct hash_table *t, unsigned long key);
-struct ht_node *ht_remove(struct hash_table *t, unsigned long key);
 
 /* lib/string.c */
 void *memcpy(void *dst, const void *src, size_t n);
@@ -290,7 +232,6 @@ char *strcat(char *dst, const char *src);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
-char *strrev(char *s);
 long simple_strtol(const char *s, char **end, unsigned int base);
 
 /* <arch>/uaccess.S, kernel/uaccess.c. Results count the bytes NOT copied. */
@@ -355,65 +296,24 @@ long sys_read(unsigned int fd, char *buf, size_t count);
 long sys_write(unsigned int fd, const char *buf, size_t count);
 ssize_t vfs_read(struct file *f, char *buf, size_t count, loff_t *pos);
 ssize_t vfs_write(struct file *f, const char *buf, size_t count, loff_t *pos);
-int rw_verify_area(int rw, struct file *f, const loff_t *pos, size_t count);
-ssize_t ram_read(struct file *f, char *buf, size_t count, loff_t *pos);
-ssize_t ram_write(struct file *f, const char *buf, size_t count, loff_t *pos);
 int do_execve(const char *filename, char **argv, char **envp);
 int flush_old_exec(const char *name);
 void flush_thread(void);
 
 /* lib/sort.c */
-void sort_long(long *a, long n);
-void insertion_sort(long *a, long n);
+#ifndef MODULE
 void sort(void *base, size_t num, size_t size,
 	  int (*cmp)(const void *, const void *));
+#endif
 void sort_with_swap(void *base, size_t num, size_t size,
 		    int (*cmp)(const void *, const void *),
 		    void (*swap_func)(void *, void *, int));
-long bsearch_long(const long *a, long n, long key);
-int cmp_long(const void *a, const void *b);
-
-/* lib/math.c, lib/demo.c: small shapes of code to probe */
-long do_add(long a, long b);
-long do_sub(long a, long b);
-long do_mul(long a, long b);
-long divide(long a, long b);
-long modulo(long a, long b);
-long factorial(long n);
-long fib(long n);
-long ackermann(long m, long n);
-long gcd(long a, long b);
-int is_even(long n);
-int is_odd(long n);
-int is_prime(long n);
-long sum10(long a, long b, long c, long d, long e,
-	   long f, long g, long h, long i, long j);
-long dispatch(int op, long a, long b);
-long apply(long (*fn)(long), long arg);
-long apply2(long (*fn)(long, long), long a, long b);
-long twice(long x);
-long square(long x);
-long do_loop(long n);
-long sum_array(const long *a, long n);
-void bug(void);
-void do_nothing(void);
-long peek(const long *p);
-void poke(long *p, long v);
-long level1(long n);
-long level2(long n);
-long level3(long n);
-void *get_return_address(void);
-
-/* kernel/main.c, <arch>/setup.c */
-void cpu_init(long cpu, unsigned long stack_top, unsigned long ist1,
-	      unsigned long ist2, unsigned long ist3);
-void trap_init(void);
-void start_kernel(void);
-void start_secondary(void);
-void sched_init(long cpu, unsigned long stack_top);
 
 #include <asm/usercopy.h>
 #include <signal.h>
+#ifndef MODULE
+#include <emukp/kernel.h>
+#endif
 
 #endif /* __ASSEMBLER__ */
 #endif

@@ -99,6 +99,7 @@ _Static_assert(sizeof(struct siginfo) == 128, "siginfo");
 _Static_assert(sizeof(struct sigcontext) == 256, "sigcontext");
 _Static_assert(sizeof(struct ucontext) == 304, "ucontext");
 
+#ifndef MODULE
 /* 20 bytes that users fill, padded to the 32 of the first version. */
 struct rseq {
 	u32 cpu_id_start, cpu_id;
@@ -195,5 +196,6 @@ void sys_exit(long code) __noreturn;
 long do_syscall_64(long nr, struct pt_regs *regs);
 void exit_to_user_mode(struct pt_regs *regs);
 void return_to_user(struct pt_regs *regs) __noreturn;
+#endif
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef _EMUKP_TYPES_H
 #define _EMUKP_TYPES_H
 
+#ifndef __ASSEMBLER__
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
@@ -74,8 +75,12 @@ typedef __builtin_va_list va_list;
 		     a__ > b__ ? a__ : b__; })
 #define swap(a, b) do { __typeof__(a) t__ = (a); (a) = (b); (b) = t__; } while (0)
 
-#define PAGE_SHIFT	12
 #define PAGE_SIZE	(1UL << PAGE_SHIFT)
+#else
+#define PAGE_SIZE	(1 << PAGE_SHIFT)
+#endif
+
+#define PAGE_SHIFT	12
 
 #define EPERM	1
 #define ENOENT	2
@@ -95,9 +100,11 @@ typedef __builtin_va_list va_list;
 #define EOPNOTSUPP 95
 
 #define MAX_ERRNO	4095
+#ifndef __ASSEMBLER__
 #define IS_ERR_VALUE(x)	((unsigned long)(x) >= (unsigned long)-MAX_ERRNO)
 #define ERR_PTR(e)	((void *)(long)(e))
 #define PTR_ERR(p)	((long)(p))
 #define IS_ERR(p)	IS_ERR_VALUE((unsigned long)(p))
+#endif
 
 #endif

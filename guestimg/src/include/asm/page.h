@@ -5,6 +5,10 @@
 #include <linux/types.h>
 
 #define PAGE_MASK	(~(PAGE_SIZE - 1))
+#ifndef __ASSEMBLER__
 #define PAGE_OFFSET	0xffff888000000000UL
+#else
+#define PAGE_OFFSET	0xffff888000000000
+#endif
 
 #endif

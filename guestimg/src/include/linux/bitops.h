@@ -2,14 +2,8 @@
 #ifndef _LINUX_BITOPS_H
 #define _LINUX_BITOPS_H
 
+#include <linux/bits.h>
 #include <linux/types.h>
-
-#define BIT(nr)			(1UL << (nr))
-#define BIT_ULL(nr)		(1ULL << (nr))
-#define BIT_MASK(nr)		(1UL << ((nr) % 64))
-#define BIT_WORD(nr)		((nr) / 64)
-#define GENMASK(h, l)		((~0UL << (l)) & (~0UL >> (63 - (h))))
-#define GENMASK_ULL(h, l)	((~0ULL << (l)) & (~0ULL >> (63 - (h))))
 
 /* Bit nr of a word, atomic on all CPUs; the old bit comes back in CF. */
 #define __BIT_OP(name, insn, lock)					\

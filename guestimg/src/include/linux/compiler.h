@@ -4,7 +4,9 @@
 #define _LINUX_COMPILER_H
 
 #include <types.h>
+#include <linux/stringify.h>
 
+#ifndef __ASSEMBLER__
 #define __attribute_const__	__attribute__((__const__))
 #define __pure			__attribute__((__pure__))
 #define __malloc		__attribute__((__malloc__))
@@ -54,8 +56,7 @@
 #define __PASTE_(a, b)		a##b
 #define __PASTE(a, b)		__PASTE_(a, b)
 #define __UNIQUE_ID(prefix)	__PASTE(__PASTE(__UNIQUE_ID_, prefix), __COUNTER__)
-#define __stringify_1(...)	#__VA_ARGS__
-#define __stringify(...)	__stringify_1(__VA_ARGS__)
+#endif
 
 #define GCC_VERSION (__GNUC__ * 10000 + __GNUC_MINOR__ * 100 + __GNUC_PATCHLEVEL__)
 

@@ -4,6 +4,19 @@
 
 #include <linux/compiler.h>
 
+#ifdef __ASSEMBLER__
+#define __EXPORT_SYMBOL_ASM(sym, is_gpl)				\
+	.pushsection "__ksymtab_strings", "a" ;				\
+771:	.asciz #sym ;							\
+	.popsection ;							\
+	.pushsection "__ksymtab", "a" ;					\
+	.balign 8 ;							\
+	.quad sym, 771b, is_gpl ;					\
+	.popsection
+#define EXPORT_SYMBOL(sym)		__EXPORT_SYMBOL_ASM(sym, 0)
+#define EXPORT_SYMBOL_GPL(sym)		__EXPORT_SYMBOL_ASM(sym, 1)
+#else
+
 /* An entry of __ksymtab (include/linux/export.h, v4.14). gpl replaces the
  * section of its own. The kernel's globals are all there without one. */
 struct kernel_symbol {
@@ -36,4 +49,5 @@ extern struct module __this_module;
 #define THIS_MODULE ((struct module *)0)
 #endif
 
+#endif
 #endif

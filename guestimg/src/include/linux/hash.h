@@ -16,6 +16,7 @@ static inline u32 hash_64(u64 val, unsigned int bits)
 {
 	return (u32)((val * GOLDEN_RATIO_64) >> (64 - bits));
 }
+u32 hash_long(unsigned long v, unsigned int bits);	/* lib/hash.c */
 #define hash_ptr(ptr, bits)	hash_64((unsigned long)(ptr), bits)
 
 #endif

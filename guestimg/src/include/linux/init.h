@@ -4,6 +4,15 @@
 
 #include <linux/compiler.h>
 
+/* Nothing is freed, so these are no sections of their own in the image. */
+#ifdef __ASSEMBLER__
+#define __INIT		.section ".text.init", "ax"
+#define __FINIT		.previous
+#define __INITDATA	.section ".data.init", "aw"
+#define __INITRODATA	.section ".rodata.init", "a"
+#define __FINITDATA	.previous
+#else
+
 /* Code and data of init and exit stay where they are: nothing is freed. */
 #define __initdata
 #define __initconst
@@ -47,4 +56,5 @@ typedef void (*exitcall_t)(void);
 #define __initcall(fn)		module_init(fn)
 #define __exitcall(fn)		module_exit(fn)
 
+#endif
 #endif

@@ -14,6 +14,7 @@
 #include <linux/printk.h>
 #include <linux/build_bug.h>
 #include <linux/math64.h>
+#include <linux/minmax.h>
 
 #define ALIGN(x, a)		(((x) + ((__typeof__(x))(a) - 1)) & ~((__typeof__(x))(a) - 1))
 #define ALIGN_DOWN(x, a)	((x) & ~((__typeof__(x))(a) - 1))
@@ -31,13 +32,6 @@
 #define typeof_member(t, m)	__typeof__(((t *)0)->m)
 #define __ALIGN_MASK(x, mask)	(((x) + (mask)) & ~(mask))
 
-#define min_t(type, x, y)	min((type)(x), (type)(y))
-#define max_t(type, x, y)	max((type)(x), (type)(y))
-#define min3(x, y, z)		min(min(x, y), z)
-#define max3(x, y, z)		max(max(x, y), z)
-#define clamp(val, lo, hi)	min((__typeof__(val))max(val, lo), hi)
-#define clamp_t(type, val, lo, hi) min_t(type, max_t(type, val, lo), hi)
-#define clamp_val(val, lo, hi)	clamp_t(__typeof__(val), val, lo, hi)
 #define abs(x) ({ __typeof__(x) abs_x__ = (x); abs_x__ < 0 ? -abs_x__ : abs_x__; })
 #define swab32(x)		__builtin_bswap32(x)
 

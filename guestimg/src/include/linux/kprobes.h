@@ -16,6 +16,9 @@
 #include <linux/mutex.h>
 #include <linux/ptrace.h>
 #include <linux/errno.h>
+/* What comes along there by way of ftrace.h. */
+#include <linux/kallsyms.h>
+#include <linux/sched/clock.h>
 #include <asm/kprobes.h>
 
 /* emukp.h's, with the semicolon that many a module leaves out. */

@@ -72,4 +72,8 @@ static inline int module_is_live(struct module *mod)
 	return mod->state != MODULE_STATE_GOING;
 }
 
+/* A module's own, or module_init's and module_exit's. */
+int init_module(void);
+void cleanup_module(void);
+
 #endif

@@ -63,11 +63,19 @@ struct kernel_clone_args {
 #define __set_current_state(s)	set_current_state(s)
 #define need_resched()		(cpu_field_read(rq.nr_running) != 0)
 #define cond_resched()		({ yield(); 0; })
-#define init_task		(init_tasks[0])
+/* Other names for init_tasks and task_list, which a module may use for its own:
+ * BuildKernelModule links them. */
+#ifdef MODULE
+extern struct task_struct __kernel_init_tasks[NR_CPUS], *__kernel_task_list;
+#else
+#define __kernel_init_tasks	init_tasks
+#define __kernel_task_list	task_list
+#endif
+#define init_task		(__kernel_init_tasks[0])
 
 /* All tasks but the idle ones; hold tasklist_lock or rcu_read_lock. */
 #define for_each_process(p) \
-	for (p = task_list; p; p = p->next) \
+	for (p = __kernel_task_list; p; p = p->next) \
 		if (p->pid == 0) { } else
 #define for_each_process_thread(p, t) for_each_process(p) if ((t = p))
 

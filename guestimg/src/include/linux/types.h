@@ -3,7 +3,9 @@
 #define _LINUX_TYPES_H
 
 #include <types.h>
+#include <linux/bits.h>
 
+#ifndef __ASSEMBLER__
 typedef u8 __u8, uint8_t, u_int8_t, unchar, u_char;
 typedef u16 __u16, uint16_t, u_int16_t, ushort, u_short;
 typedef u32 __u32, uint32_t, u_int32_t, uint, u_int;
@@ -50,8 +52,8 @@ struct callback_head {
 } __aligned(sizeof(void *));
 #define rcu_head callback_head
 
-#define BITS_PER_BYTE		8
 #define BITS_TO_LONGS(nr)	(((nr) + 63) / 64)
 #define DECLARE_BITMAP(name, bits) unsigned long name[BITS_TO_LONGS(bits)]
+#endif
 
 #endif

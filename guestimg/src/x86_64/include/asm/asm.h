@@ -22,6 +22,8 @@
 #define EX_TYPE_IMM_REG		17	/* reg := imm */
 
 #ifdef __ASSEMBLER__
+# define _ASM_PTR	.quad
+# define _ASM_ALIGN	.balign 8
 # define _ASM_EXTABLE_TYPE(from, to, type)	\
 	.pushsection "__ex_table", "a" ;	\
 	.balign 4 ;				\
@@ -42,6 +44,8 @@
 #else
 # define _ASM_STR_(x)	#x
 # define _ASM_STR(x)	_ASM_STR_(x)
+# define _ASM_PTR	" .quad "
+# define _ASM_ALIGN	" .balign 8 "
 # define _ASM_EXTABLE_TYPE(from, to, type)		\
 	" .pushsection \"__ex_table\", \"a\"\n"		\
 	" .balign 4\n"					\

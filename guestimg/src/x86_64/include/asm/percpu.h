@@ -17,8 +17,8 @@ struct tss_struct {
 } __packed;
 
 /* The harness reads the fields named in asm-offsets.c. */
-struct cpu_data {
-	struct cpu_data *self;
+__CPU_DATA {
+	__CPU_DATA *self;
 	long cpu;
 	struct task_struct *current_task;
 	unsigned long kernel_sp;	/* top of current's kernel stack */
@@ -29,22 +29,22 @@ struct cpu_data {
 	unsigned long jprobe_saved_sp;	/* for jprobe_return */
 	unsigned long hardirq_count, nmi_count;	/* handlers that it is in */
 	unsigned long need_resched;	/* before it goes on in ring 3 */
-	struct rq rq;
+	__RQ rq;
 	u64 gdt[GDT_ENTRIES] __aligned(16);
 	struct tss_struct tss __aligned(16);
 } __aligned(64);
 
-#define __percpu_off(field) __builtin_offsetof(struct cpu_data, field)
+#define __percpu_off(field) __builtin_offsetof(__CPU_DATA, field)
 
 #define cpu_field_read(field) ({						\
-	__typeof__(((struct cpu_data *)0)->field) v__;			\
+	__typeof__(((__CPU_DATA *)0)->field) v__;			\
 	_Static_assert(sizeof(v__) == 8, "cpu_field_read: word only");	\
 	asm volatile("movq %%gs:%c1, %0"				\
 		     : "=r" (v__) : "i" (__percpu_off(field)));		\
 	v__; })
 
 #define cpu_field_write(field, val) do {					\
-	__typeof__(((struct cpu_data *)0)->field) v__ = (val);		\
+	__typeof__(((__CPU_DATA *)0)->field) v__ = (val);		\
 	_Static_assert(sizeof(v__) == 8, "cpu_field_write: word only");	\
 	asm volatile("movq %0, %%gs:%c1"				\
 		     : : "r" (v__), "i" (__percpu_off(field)) : "memory"); \

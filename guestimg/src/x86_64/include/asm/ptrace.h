@@ -4,12 +4,14 @@
 #define _ASM_PTRACE_H
 
 /* Offsets for the entry stubs. */
+#if defined(__ASSEMBLER__) || !defined(MODULE)
 #define PT_ORIG_AX	120
 #define PT_IP		128
 #define PT_CS		136
 #define PT_SP		152
 #define PT_SS		160
 #define PT_SIZE		168
+#endif
 
 #ifndef __ASSEMBLER__
 /* The names before 2.6.25 are those of the instructions. */
