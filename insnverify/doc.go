@@ -19,5 +19,6 @@
 // runs otherwise than a processor, is counted with its reason.
 //
 // The package also compares the decoder's lengths with GNU objdump's, and counts what kprobes would do with each
-// instruction of a binary (Scan).
+// instruction of a binary (Scan). All bytes of the executable sections are walked: function by function, and linearly
+// between them.
 package insnverify

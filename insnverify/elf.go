@@ -17,11 +17,13 @@ type Binary struct {
 	Name     string
 	Bits     int       // 32 or 64
 	Sections []Section // those that hold code, by address, disjoint
-	Funcs    []Func    // by section and address, one for each address
+	Funcs    []Func    // by section and address, disjoint, one for each address
 	// Stripped: there is no .symtab, so Funcs are the exported functions only and a scan goes by section.
 	Stripped bool
 
+	symbols     []Func // all that name code, aliases and labels too, by name, section and address
 	relocatable bool
+	noSections  bool // the code is that of the segments
 }
 
 // A Section is a named stretch of code.
@@ -29,13 +31,6 @@ type Section struct {
 	Name string
 	Addr uint64
 	Data []byte
-}
-
-// A Func is a function of the symbol table. Size reaches to the next one where the table has none.
-type Func struct {
-	Name       string
-	Section    int // index
-	Addr, Size uint64
 }
 
 // maxText is the most code that a file may have.
@@ -106,8 +101,10 @@ func notELF(f io.ReaderAt, err error) error {
 
 func (b *Binary) machine(e *elf.File) error {
 	switch {
-	case e.Machine == elf.EM_X86_64 && e.Class == elf.ELFCLASS64, e.Machine == elf.EM_X86_64: // the second is x32
+	case e.Machine == elf.EM_X86_64: // of ELFCLASS32 it is x32
 		b.Bits = 64
+	case e.Machine == elf.EM_386 && e.Class != elf.ELFCLASS32:
+		return fmt.Errorf("contradicts itself: EM_386 in a file of %s, want ELFCLASS32", e.Class)
 	case e.Machine == elf.EM_386:
 		b.Bits = 32
 	default:
@@ -144,7 +141,7 @@ func (b *Binary) sections(e *elf.File, size int64) error {
 		return nil
 	}
 	for _, s := range e.Sections {
-		if s.Flags&elf.SHF_EXECINSTR == 0 || s.Type == elf.SHT_NOBITS || s.FileSize == 0 {
+		if !isCode(s) {
 			continue
 		}
 		if s.Flags&elf.SHF_COMPRESSED != 0 {
@@ -154,8 +151,9 @@ func (b *Binary) sections(e *elf.File, size int64) error {
 			return err
 		}
 	}
+	b.noSections = len(e.Sections) == 0
 	for i, p := range e.Progs {
-		if len(e.Sections) > 0 || p.Type != elf.PT_LOAD || p.Flags&elf.PF_X == 0 || p.Filesz == 0 {
+		if !b.noSections || p.Type != elf.PT_LOAD || p.Flags&elf.PF_X == 0 || p.Filesz == 0 {
 			continue
 		}
 		if err := add(fmt.Sprintf("segment %d", i), p.Vaddr, p.Off, p.Filesz, p.ReaderAt); err != nil {
@@ -182,81 +180,9 @@ func (b *Binary) disjoint() error {
 	return nil
 }
 
-// functions reads the symbol table; without .symtab, that of the exported symbols.
-func (b *Binary) functions(e *elf.File) error {
-	syms, err := e.Symbols()
-	if errors.Is(err, elf.ErrNoSymbols) {
-		b.Stripped = true
-		if syms, err = e.DynamicSymbols(); errors.Is(err, elf.ErrNoSymbols) {
-			return nil
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("symbol table: %w", err)
-	}
-	for _, s := range syms {
-		if t := elf.ST_TYPE(s.Info); t != elf.STT_FUNC && t != elf.STT_GNU_IFUNC || s.Section == elf.SHN_UNDEF {
-			continue
-		}
-		if i := b.sectionOf(e, s); i >= 0 {
-			b.Funcs = append(b.Funcs, Func{s.Name, i, s.Value, s.Size})
-		}
-	}
-	b.arrange()
-	return nil
-}
-
-func (b *Binary) sectionOf(e *elf.File, s elf.Symbol) int {
-	if b.relocatable {
-		if int(s.Section) >= len(e.Sections) {
-			return -1
-		}
-		n := 0 // the same sections in the same order
-		for i, sec := range e.Sections {
-			if sec.Flags&elf.SHF_EXECINSTR == 0 || sec.Type == elf.SHT_NOBITS || sec.FileSize == 0 {
-				continue
-			}
-			if i == int(s.Section) && s.Value < sec.FileSize {
-				return n
-			}
-			n++
-		}
-		return -1
-	}
-	return b.SectionAt(s.Value)
-}
-
-// arrange sorts the functions, drops aliases, and gives those without a size one; none goes past the next one.
-func (b *Binary) arrange() {
-	slices.SortFunc(b.Funcs, func(x, y Func) int {
-		return cmp.Or(cmp.Compare(x.Section, y.Section), cmp.Compare(x.Addr, y.Addr), cmp.Compare(y.Size, x.Size), cmp.Compare(x.Name, y.Name))
-	})
-	b.Funcs = slices.CompactFunc(b.Funcs, func(x, y Func) bool { return x.Section == y.Section && x.Addr == y.Addr })
-	for i := range b.Funcs {
-		f := &b.Funcs[i]
-		s := b.Sections[f.Section]
-		end := s.Addr + uint64(len(s.Data))
-		if i+1 < len(b.Funcs) && b.Funcs[i+1].Section == f.Section {
-			end = b.Funcs[i+1].Addr
-		}
-		if f.Size == 0 || f.Size > end-f.Addr {
-			f.Size = end - f.Addr
-		}
-	}
-}
-
 // SectionAt is the index of the section that holds an address, -1 when none does.
 func (b *Binary) SectionAt(addr uint64) int {
 	return slices.IndexFunc(b.Sections, func(s Section) bool { return addr-s.Addr < uint64(len(s.Data)) })
-}
-
-// Lookup finds functions by name; an object file may have several.
-func (b *Binary) Lookup(name string) (Func, bool) {
-	i := slices.IndexFunc(b.Funcs, func(f Func) bool { return f.Name == name })
-	if i < 0 {
-		return Func{}, false
-	}
-	return b.Funcs[i], true
 }
 
 // Code is the bytes from an address on, at most n of them; nil where there is no code.
@@ -269,20 +195,6 @@ func (b *Binary) Code(section int, addr uint64, n int) []byte {
 	return s.Data[off:min(off+uint64(n), uint64(len(s.Data)))]
 }
 
-// Where names an address: the function and the offset in it, or the section.
-func (b *Binary) Where(section int, addr uint64) string {
-	i, found := slices.BinarySearchFunc(b.Funcs, Func{Section: section, Addr: addr}, func(f, want Func) int {
-		return cmp.Or(cmp.Compare(f.Section, want.Section), cmp.Compare(f.Addr, want.Addr))
-	})
-	if !found {
-		i--
-	}
-	if i >= 0 && b.Funcs[i].Section == section && addr-b.Funcs[i].Addr < b.Funcs[i].Size {
-		return fmt.Sprintf("%s+%#x", b.Funcs[i].Name, addr-b.Funcs[i].Addr)
-	}
-	return fmt.Sprintf("%s+%#x", b.Sections[section].Name, addr-b.Sections[section].Addr)
-}
-
 // A place is one instruction of a Binary, or the bytes that are none.
 type place struct {
 	section int
@@ -290,26 +202,6 @@ type place struct {
 	code    []byte // from addr on, at most 16 bytes, of the function or section
 	insn    x86.Insn
 	err     error
-}
-
-// A span is code that is walked from its first byte on.
-type span struct {
-	section    int
-	addr, size uint64
-}
-
-// spans are the functions, or for a stripped file the sections.
-func (b *Binary) spans() (out []span) {
-	if b.Stripped || len(b.Funcs) == 0 {
-		for i, s := range b.Sections {
-			out = append(out, span{i, s.Addr, uint64(len(s.Data))})
-		}
-		return out
-	}
-	for _, f := range b.Funcs {
-		out = append(out, span{f.Section, f.Addr, f.Size})
-	}
-	return out
 }
 
 // walk visits every instruction until visit returns false. Behind bytes that do not decode it goes on
@@ -337,25 +229,4 @@ func (b *Binary) walkSpan(s span, visit func(place) bool) bool {
 		}
 	}
 	return true
-}
-
-// FuncAt is the function that holds an address.
-func (b *Binary) FuncAt(section int, addr uint64) (Func, bool) {
-	for _, f := range b.Funcs {
-		if f.Section == section && addr-f.Addr < f.Size {
-			return f, true
-		}
-	}
-	return Func{}, false
-}
-
-// NoSymbol is the error about a function that is not there.
-func (b *Binary) NoSymbol(name string) error {
-	switch {
-	case len(b.Funcs) == 0:
-		return fmt.Errorf("%s: has no symbols: name an address", b.Name)
-	case b.Stripped:
-		return fmt.Errorf("%s: no function is called '%s'; without .symtab there are the exported ones only", b.Name, name)
-	}
-	return fmt.Errorf("%s: no function is called '%s'", b.Name, name)
 }

@@ -6,12 +6,12 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 // A testELF is written by put: sections of code, and functions in the first of them.
@@ -66,6 +66,18 @@ func (e testELF) bytes() []byte {
 	return out.Bytes()
 }
 
+// segmentELF is code in a segment, without section headers.
+func segmentELF(code []byte) []byte {
+	var out bytes.Buffer
+	head := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: 1, Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1, Shentsize: 64}
+	copy(head.Ident[:], "\x7fELF\x02\x01\x01")
+	_ = binary.Write(&out, binary.LittleEndian, head)
+	_ = binary.Write(&out, binary.LittleEndian, elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_X), Off: 120, Vaddr: 0x1000,
+		Filesz: uint64(len(code)), Memsz: uint64(len(code))})
+	out.Write(code)
+	return out.Bytes()
+}
+
 func put(t testing.TB, data []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "file")
@@ -82,7 +94,7 @@ var twoFuncs = testELF{sections: []Section{{".text", 0x1000, []byte(code64)}}, f
 func TestOpen(t *testing.T) {
 	b, err := Open(put(t, twoFuncs.bytes()))
 	require.NoError(t, err)
-	require.Equal(t, []Func{{"f0", 0, 0x1000, 4}, {"f1", 0, 0x1005, 5}}, b.Funcs, "aliases once, no size: up to the end")
+	require.Equal(t, []Func{{Name: "f0", Addr: 0x1000, Size: 4}, {Name: "f1", Addr: 0x1005, Size: 5}}, b.Funcs, "aliases once, no size: up to the end")
 	require.False(t, b.Stripped)
 	require.Equal(t, "f1+0x1", b.Where(0, 0x1006))
 	require.Equal(t, ".text+0x4", b.Where(0, 0x1004))
@@ -94,7 +106,70 @@ func TestOpen(t *testing.T) {
 	object := testELF{typ: elf.ET_REL, sections: []Section{{".text", 0, []byte(code64)}, {".text.b", 0, []byte(code64)}}, funcs: []elf.Sym64{fn(2, 5, 3)}}
 	b, err = Open(put(t, object.bytes()))
 	require.NoError(t, err, "sections of an object file all begin at 0")
-	require.Equal(t, []Func{{"f0", 1, 5, 3}}, b.Funcs)
+	require.Equal(t, []Func{{Name: "f0", Section: 1, Addr: 5, Size: 3}}, b.Funcs)
+}
+
+func label(section uint16, addr, size uint64) elf.Sym64 {
+	return elf.Sym64{Info: byte(elf.STB_GLOBAL) << 4, Shndx: section, Value: addr, Size: size}
+}
+
+// Untyped labels are found by name, and are stretches of their own where no function holds them.
+func TestLabels(t *testing.T) {
+	code := []byte("\x90\xc3\x0f\xb8\x01\x00\x00\x00\xc3\x90\x31\xc0\xc3\xcc") // nop; ret; 0f (a gap); mov; ret; nop; xor; ret; int3
+	e := testELF{typ: elf.ET_REL, sections: []Section{{".text", 0, code}, {".init", 0, code[:2]}}, funcs: []elf.Sym64{
+		fn(1, 0, 2), label(1, 1, 0), label(1, 3, 0), label(1, 9, 1), label(1, 9, 0), label(uint16(elf.SHN_ABS), 12, 0), fn(1, 10, 3), label(2, 0, 0)}}
+	b, err := Open(put(t, e.bytes()))
+	require.NoError(t, err)
+	require.Equal(t, []Func{{Name: "f0", Size: 2}, {Name: "f2", Addr: 3, Size: 6, Untyped: true}, {Name: "f3", Addr: 9, Size: 1, Untyped: true},
+		{Name: "f6", Addr: 10, Size: 3}, {Name: "f7", Section: 1, Size: 2, Untyped: true}}, b.Funcs)
+	require.Equal(t, []Func{{Name: "f1", Addr: 1, Size: 1, Untyped: true}}, b.Lookup("f1"), "inside f0")
+	require.Equal(t, []Func{{Name: "f4", Addr: 9, Size: 1, Untyped: true}}, b.Lookup("f4"), "an alias")
+	require.Empty(t, b.Lookup("f5"), "no code's")
+	require.Equal(t, "f0+0x1", b.Where(0, 1))
+
+	s, err := ScanBinary(context.Background(), b, ScanOptions{})
+	require.NoError(t, err)
+	require.Equal(t, []uint64{2, 3, 16, 2}, []uint64{uint64(s.Functions), uint64(s.Labels), s.Bytes, s.Outside})
+	require.Equal(t, []int{10, 1}, []int{s.Instructions, s.Undecodable}, "the walk begins anew at each symbol")
+	require.Equal(t, ".text+0x2", s.UndecodableListed[0].Where)
+	s, err = ScanBinary(context.Background(), b, ScanOptions{Symbol: regexp.MustCompile("[14]$")})
+	require.NoError(t, err)
+	require.Equal(t, []int{0, 1, 1}, []int{s.Functions, s.Labels, s.Instructions}, "f4 is another name of f3's place")
+}
+
+// Two static functions may have one name.
+func TestLookupFindsAll(t *testing.T) {
+	e := twoFuncs.bytes()
+	e = bytes.Replace(e, []byte("\x00f0\x00f1\x00f2\x00"), []byte("\x00g0\x00g0\x00g0\x00"), 1)
+	b, err := Open(put(t, e))
+	require.NoError(t, err)
+	require.Equal(t, []Func{{Name: "g0", Addr: 0x1000, Size: 4}, {Name: "g0", Addr: 0x1005, Size: 5}}, b.Lookup("g0"))
+}
+
+// All bytes of all sections are in one stretch, in their order, whatever the symbols say.
+func TestSpansCoverAll(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := testELF{typ: elf.ET_REL, sections: []Section{{".text", 0, make([]byte, 100)}, {".init", 0, make([]byte, 50)}}}
+		for range rapid.IntRange(0, 9).Draw(t, "symbols") {
+			sec := rapid.Uint16Range(1, 2).Draw(t, "section")
+			make := rapid.SampledFrom([]func(uint16, uint64, uint64) elf.Sym64{fn, label}).Draw(t, "kind")
+			e.funcs = append(e.funcs, make(sec, rapid.Uint64Range(0, 110).Draw(t, "addr"), rapid.Uint64Range(0, 200).Draw(t, "size")))
+		}
+		data := e.bytes()
+		b, err := read("file", bytes.NewReader(data), int64(len(data)))
+		require.NoError(t, err)
+		section, at := 0, uint64(0)
+		for _, sp := range b.spans() {
+			if sp.section != section {
+				require.Equal(t, []uint64{0, 100}, []uint64{uint64(section), at})
+				section, at = 1, 0
+			}
+			require.Equal(t, []uint64{uint64(section), at}, []uint64{uint64(sp.section), sp.addr})
+			require.NotZero(t, sp.size)
+			at += sp.size
+		}
+		require.Equal(t, []uint64{1, 50}, []uint64{uint64(section), at})
+	})
 }
 
 func TestOpenRefuses(t *testing.T) {
@@ -116,6 +191,7 @@ func TestOpenRefuses(t *testing.T) {
 		put(t, good[:20]):                     "not a whole ELF file: ",
 		put(t, cut):                           "is truncated: .text is at 0x40 to 0x100040 of a file of ",
 		put(t, testELF{machine: elf.EM_AARCH64, sections: twoFuncs.sections}.bytes()): "is for another machine: EM_AARCH64; want EM_X86_64 or EM_386",
+		put(t, testELF{machine: elf.EM_386, sections: twoFuncs.sections}.bytes()):     "contradicts itself: EM_386 in a file of ELFCLASS64, want ELFCLASS32",
 		put(t, testELF{typ: elf.ET_CORE, sections: twoFuncs.sections}.bytes()):        "has no code to analyse: its type is ET_CORE",
 		put(t, testELF{}.bytes()): "has no code",
 		put(t, overlap.bytes()):   "sections overlap: .a at 0x1000 to 0x100a, .b at 0x1008",
@@ -130,7 +206,7 @@ func TestOpenRefuses(t *testing.T) {
 // Damage anywhere in a file gives an error or a file that can be scanned, never a panic.
 func FuzzOpen(f *testing.F) {
 	f.Add(twoFuncs.bytes())
-	f.Add(testELF{machine: elf.EM_386, sections: twoFuncs.sections}.bytes())
+	f.Add(testELF{typ: elf.ET_REL, sections: twoFuncs.sections, funcs: []elf.Sym64{label(1, 2, 0), fn(1, 4, 9)}}.bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := read("file", bytes.NewReader(data), int64(len(data)))
 		if err != nil {
@@ -148,10 +224,12 @@ func TestScan(t *testing.T) {
 	s, err := ScanBinary(context.Background(), b, ScanOptions{})
 	require.NoError(t, err)
 	require.Equal(t, 2, s.Functions)
-	require.Equal(t, 5, s.Instructions, "the nop between the functions is no function's")
-	require.Equal(t, []ClassCount{{"one byte", 2}, {"ret", 2}, {"nop", 1}}, s.Classes)
+	require.Equal(t, 6, s.Instructions, "the nop between the functions is no function's, and counts")
+	require.EqualValues(t, 1, s.Outside)
+	require.EqualValues(t, len(code64), s.Bytes, "nothing is left out")
+	require.Equal(t, []ClassCount{{"nop", 2}, {"one byte", 2}, {"ret", 2}}, s.Classes)
 	require.Equal(t, []Place{{0x1008, "f1+0x3", "0690", "undefined opcode"}}, s.UndecodableListed)
-	require.Equal(t, How{Stepped: 3, Emulated: 2, Boostable: s.Models["modern"].Boostable, Refused: map[string]int{}}, s.Models["modern"])
+	require.Equal(t, How{Stepped: 4, Emulated: 2, Boostable: s.Models["modern"].Boostable, Refused: map[string]int{}}, s.Models["modern"])
 
 	s, err = ScanBinary(context.Background(), b, ScanOptions{Symbol: regexp.MustCompile("0$")})
 	require.NoError(t, err)
@@ -187,43 +265,4 @@ func TestScanCountsAddUp(t *testing.T) {
 		}
 		require.Equal(t, s.Instructions, n, name)
 	}
-}
-
-// The lengths of the decoder are objdump's, over libc and over a Go program: this test.
-func TestLengths(t *testing.T) {
-	if _, err := exec.LookPath("objdump"); err != nil {
-		t.Skip("needs objdump: not in PATH")
-	}
-	self, err := os.Executable()
-	require.NoError(t, err)
-	for _, path := range []string{libc(t), self} {
-		b, err := Open(path)
-		require.NoError(t, err)
-		l, err := CompareLengths(context.Background(), b)
-		require.NoError(t, err)
-		require.Greater(t, l.Compared, 100_000)
-		require.Empty(t, l.Listed)
-		require.Zero(t, l.Mismatches)
-		require.Regexp(t, `^objdump \(`, l.Against)
-	}
-}
-
-func TestLengthsWithoutObjdump(t *testing.T) {
-	t.Setenv("PATH", "")
-	b, err := Open(libc(t))
-	require.NoError(t, err)
-	l, err := CompareLengths(context.Background(), b)
-	require.NoError(t, err)
-	require.Equal(t, "x86asm", l.Against)
-	require.Greater(t, l.Compared, 100_000)
-	require.Empty(t, l.Listed)
-}
-
-// A wrong length is noticed.
-func TestLengthsCanFail(t *testing.T) {
-	l := &Lengths{}
-	l.line(0x10, []byte{0x90, 0x90}, "nop", 64)
-	l.line(0x20, []byte{0x9b, 0xd9, 0x38}, "fstcw (%rax)", 64)
-	l.line(0x30, []byte{0x48}, "rex.W", 64)
-	require.Equal(t, &Lengths{Compared: 2, Leftovers: 1, Mismatches: 1, Listed: []Mismatch{{0x10, "9090", 2, 1, "nop"}}}, l)
 }

@@ -73,10 +73,13 @@ func forgetsImm(in *x86.Insn) bool {
 		in.Map == x86.Map1B && (in.Opcode == 0xf6 || in.Opcode == 0xf7) && in.RegField() == 1
 }
 
-// registersOnly: movmsk, pextrw, pmovmskb and maskmov with a memory operand are undefined; the engine reads their ModRM as
-// that of a register, and what follows as the next instruction.
+// registersOnly: movmsk, pextrw, pmovmskb, maskmov, movdq2q and movq2dq with a memory operand are undefined; the engine reads their
+// ModRM as that of a register, and what follows as the next instruction.
 func registersOnly(in *x86.Insn) bool {
-	return in.Map == x86.Map0F && in.VEX == x86.NoVEX && in.MemOperand() && slices.Contains([]byte{0x50, 0xc5, 0xd7, 0xf7}, in.Opcode)
+	if in.Map != x86.Map0F || in.VEX != x86.NoVEX || !in.MemOperand() {
+		return false
+	}
+	return slices.Contains([]byte{0x50, 0xc5, 0xd7, 0xf7}, in.Opcode) || in.Opcode == 0xd6 && in.Rep != 0
 }
 
 // nearIndirect: call, jmp and ret that obey 66 on AMD processors.

@@ -15,7 +15,11 @@ import (
 
 // An Explanation is all that kprobes knows about one instruction.
 type Explanation struct {
-	Where  string  `json:"where,omitempty"` // symbol+offset
+	Where string `json:"where,omitempty"` // symbol+offset
+	// SameName are the places of other functions of the name that was asked for.
+	SameName []string `json:"same_name,omitempty"`
+	// Left are bytes that were given behind the instruction.
+	Left   string  `json:"left,omitempty"`
 	Addr   uint64  `json:"addr"`
 	Bits   int     `json:"bits"`
 	Bytes  string  `json:"bytes"`

@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"golang.org/x/arch/x86/x86asm"
 
@@ -24,7 +26,12 @@ type Lengths struct {
 	Leftovers  int        `json:"leftovers"`  // lines that are no instruction: lone prefixes, (bad), .byte
 	Mismatches int        `json:"mismatches"` // of those compared
 	Listed     []Mismatch `json:"listed"`     // the first of them
+	// Vacuous says why nothing could be compared, where the decoder finds instructions.
+	Vacuous string `json:"vacuous,omitempty"`
 }
+
+// OK says that all lengths are the same, and that there were some.
+func (l *Lengths) OK() bool { return l.Mismatches == 0 && l.Vacuous == "" }
 
 // A Mismatch is one instruction whose length is in doubt.
 type Mismatch struct {
@@ -50,15 +57,19 @@ func (l *Lengths) mismatch(m Mismatch) {
 func CompareLengths(ctx context.Context, b *Binary) (*Lengths, error) {
 	bin, err := exec.LookPath("objdump")
 	if err != nil {
-		return compareX86asm(ctx, b), ctx.Err()
+		l := compareX86asm(ctx, b)
+		l.vacuous(b)
+		return l, ctx.Err()
 	}
+	outer := ctx
+	ctx, cancel := context.WithTimeout(ctx, objdumpTime)
+	defer cancel()
 	l := &Lengths{Against: objdumpVersion(ctx, bin)}
-	args := []string{"-d", "-w", "-z", b.Name}
+	args := []string{"-d", "-w", "-z", "--", b.Name}
 	if b.Bits == 64 {
 		args = append([]string{"-M", "intel64"}, args...) // 66 before a near branch: as Intel reads it
 	}
-	cmd := exec.CommandContext(ctx, bin, args...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd := objdump(ctx, bin, args...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -66,24 +77,63 @@ func CompareLengths(ctx context.Context, b *Binary) (*Lengths, error) {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("objdump: %w", err)
+		return nil, fmt.Errorf("%s: objdump: %w", b.Name, err)
 	}
 	err = l.read(out, b.Bits)
-	if werr := cmd.Wait(); ctx.Err() != nil {
-		return nil, ctx.Err()
-	} else if err == nil && werr != nil {
-		err = fmt.Errorf("objdump: %w: %s", werr, strings.TrimSpace(stderr.String()))
+	werr := cmd.Wait()
+	switch {
+	case outer.Err() != nil:
+		return nil, outer.Err()
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("%s: objdump has not ended after %s", b.Name, objdumpTime)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", b.Name, err)
+	case werr != nil:
+		return nil, fmt.Errorf("%s: objdump: %w: %s", b.Name, werr, strings.TrimSpace(stderr.String()))
 	}
-	return l, err
+	l.vacuous(b)
+	return l, nil
+}
+
+// objdumpTime is the most that objdump may take for one file: a kernel's image takes it two minutes on a loaded machine.
+var objdumpTime = 20 * time.Minute
+
+// objdump is a process that ends with ctx, its children too.
+func objdump(ctx context.Context, bin string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, bin, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
 }
 
 func objdumpVersion(ctx context.Context, bin string) string {
-	out, err := exec.CommandContext(ctx, bin, "--version").Output()
+	out, err := objdump(ctx, bin, "--version").Output()
 	line, _, _ := strings.Cut(string(out), "\n")
 	if f := strings.Fields(line); err == nil && len(f) > 0 {
 		return "objdump (" + f[len(f)-1] + ")"
 	}
 	return "objdump"
+}
+
+// vacuous notices that there are instructions, and none of them was compared.
+func (l *Lengths) vacuous(b *Binary) {
+	if l.Compared > 0 {
+		return
+	}
+	decodes := false
+	b.walk(func(p place) bool {
+		decodes = p.err == nil
+		return !decodes
+	})
+	switch {
+	case !decodes:
+	case b.noSections:
+		l.Vacuous = "the file has no section headers, by which objdump finds code"
+	default:
+		l.Vacuous = "the other decoder takes none of it for an instruction"
+	}
 }
 
 func (l *Lengths) read(out io.Reader, bits int) error {
@@ -111,25 +161,42 @@ func (l *Lengths) read(out io.Reader, bits int) error {
 	return sc.Err()
 }
 
-// line judges one line. objdump makes one of fwait and the x87 instruction behind it, and one of prefixes that it
-// finds no use for.
+// line judges one line. objdump makes one of fwait, with prefixes or without, and the x87 instruction behind it, and one of
+// prefixes that it finds no use for.
 func (l *Lengths) line(addr uint64, code []byte, text string, bits int) {
 	if text == "" || strings.Contains(text, "(bad)") || strings.HasPrefix(text, ".byte") || prefixesOnly(code, bits) {
 		l.Leftovers++
 		return
 	}
 	l.Compared++
-	want := len(code)
-	if code[0] == 0x9b && want > 1 {
-		code, addr, want = code[1:], addr+1, want-1
+	if n := fwaitLen(code, bits); n > 0 && n < len(code) {
+		if got := decodedLen(code, bits); got != n {
+			l.mismatch(Mismatch{addr, hex.EncodeToString(code), n, got, text})
+			return
+		}
+		code, addr = code[n:], addr+uint64(n)
 	}
-	got := 0
-	if in, err := x86.Decode(code, bits); err == nil {
-		got = in.Len
+	if got := decodedLen(code, bits); got != len(code) {
+		l.mismatch(Mismatch{addr, hex.EncodeToString(code), len(code), got, text})
 	}
-	if got != want {
-		l.mismatch(Mismatch{addr, hex.EncodeToString(code), want, got, text})
+}
+
+func decodedLen(code []byte, bits int) int {
+	in, err := x86.Decode(code, bits)
+	if err != nil {
+		return 0
 	}
+	return in.Len
+}
+
+// fwaitLen is the length of an fwait with its prefixes, 0 if code starts with something else.
+func fwaitLen(code []byte, bits int) int {
+	for i := range code {
+		if code[i] == 0x9b && prefixesOnly(code[:i], bits) {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 func prefixesOnly(code []byte, bits int) bool {

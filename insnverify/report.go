@@ -1,13 +1,17 @@
 package insnverify
 
+import "slices"
+
 // A Report is what Verify found. Its JSON is part of the command line.
 type Report struct {
 	Engine       string     `json:"engine"`
+	Partial      bool       `json:"partial,omitempty"` // the run was interrupted
 	Files        []FileInfo `json:"files"`
 	Instructions int        `json:"instructions"`
 	Decoded      int        `json:"decoded"`
 	Forms        int        `json:"forms"`
 	Sampled      int        `json:"sampled"`
+	Tried        int        `json:"tried"` // of those sampled; all, if the report is not partial
 	Seed         uint64     `json:"seed"`
 	States       int        `json:"states"`
 
@@ -31,6 +35,11 @@ type Report struct {
 
 	Divergences       int          `json:"divergences"`
 	DivergencesListed []Divergence `json:"divergences_listed"`
+}
+
+// OK says that nothing differs, and that the lengths were compared where that was asked for.
+func (r *Report) OK() bool {
+	return r.Divergences == 0 && !slices.ContainsFunc(r.Files, func(f FileInfo) bool { return f.Lengths != nil && !f.Lengths.OK() })
 }
 
 // FileInfo is what was read of one file.

@@ -16,7 +16,9 @@ type Scan struct {
 	Bits         int    `json:"bits"`
 	Stripped     bool   `json:"stripped"` // without .symtab: by section, not by function
 	Functions    int    `json:"functions"`
+	Labels       int    `json:"labels"` // symbols without a type, outside of functions
 	Bytes        uint64 `json:"bytes"`
+	Outside      uint64 `json:"outside"` // of the bytes: those that no symbol names, analysed linearly
 	Instructions int    `json:"instructions"`
 	Undecodable  int    `json:"undecodable"` // places, a byte each
 
@@ -66,19 +68,25 @@ type ScanOptions struct {
 	Progress func(what string, done, all int)
 }
 
-// ScanBinary analyses every instruction of a binary: functions by symbol, linear within each; a stripped file by section.
+// ScanBinary analyses every instruction of a binary: functions by symbol, linear within each, and what lies between them linearly
+// too; a stripped file by section.
 func ScanBinary(ctx context.Context, b *Binary, o ScanOptions) (*Scan, error) {
 	s := &Scan{File: b.Name, Bits: b.Bits, Stripped: b.Stripped, Models: map[string]How{}, UndecodableListed: []Place{}}
 	s.RIPRel.NoSegment = map[string]int{}
 	classic, modern := How{Refused: map[string]int{}}, How{Refused: map[string]int{}}
 	classes := map[string]int{}
 	spans := b.spansOf(o.Symbol)
-	if o.Symbol != nil || !b.Stripped {
-		s.Functions = len(spans)
-	}
 	var all, done uint64
 	for _, sp := range spans {
 		all += sp.size
+		switch sp.kind {
+		case ofFunc:
+			s.Functions++
+		case ofLabel:
+			s.Labels++
+		case outside:
+			s.Outside += sp.size
+		}
 	}
 	n := 0
 	for _, sp := range spans {
@@ -121,19 +129,6 @@ func ScanBinary(ctx context.Context, b *Binary, o ScanOptions) (*Scan, error) {
 	}
 	slices.SortFunc(s.Classes, func(a, b ClassCount) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Class, b.Class)) })
 	return s, nil
-}
-
-// spansOf are the functions with matching names, or all spans.
-func (b *Binary) spansOf(symbol *regexp.Regexp) (out []span) {
-	if symbol == nil {
-		return b.spans()
-	}
-	for _, f := range b.Funcs {
-		if symbol.MatchString(f.Name) {
-			out = append(out, span{f.Section, f.Addr, f.Size})
-		}
-	}
-	return out
 }
 
 func (s *Scan) undecodable(b *Binary, p place) {

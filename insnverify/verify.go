@@ -35,7 +35,7 @@ type sampled struct {
 }
 
 // Verify runs the instruction forms of binaries, each from random states, in place on the bare machine and with a probe on it, and
-// compares everything. Only ctx ends it early.
+// compares everything. Only ctx ends it early: then the report of what was done until then comes with the error of ctx.
 func Verify(ctx context.Context, bins []*Binary, o Options) (*Report, error) {
 	if o.States == 0 {
 		o.States = 4
@@ -43,7 +43,7 @@ func Verify(ctx context.Context, bins []*Binary, o Options) (*Report, error) {
 	if o.Ways == nil {
 		o.Ways = Ways()
 	}
-	r := &Report{Engine: emu.EngineVersion(), Seed: o.Seed, States: o.States, Exceptions: map[string]int{},
+	r := &Report{Engine: emu.EngineVersion(), Files: []FileInfo{}, Seed: o.Seed, States: o.States, Exceptions: map[string]int{},
 		UndefinedListed: map[string]int{}, NotRun: map[string]int{}, NotRunListed: map[string][]string{}, Refused: map[string]int{},
 		RefusedBy: map[string]map[string]int{}}
 	for _, way := range o.Ways {
@@ -51,7 +51,7 @@ func Verify(ctx context.Context, bins []*Binary, o Options) (*Report, error) {
 	}
 	forms, err := r.collect(ctx, bins, &o)
 	if err != nil {
-		return nil, err
+		return r.partial(ctx, err)
 	}
 	v, err := newVerifier(r, &o)
 	if err != nil {
@@ -63,7 +63,7 @@ func Verify(ctx context.Context, bins []*Binary, o Options) (*Report, error) {
 			o.Progress("forms", i, len(forms))
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return r.partial(ctx, err)
 		}
 		if i%renewAfter == renewAfter-1 {
 			if err := v.renew(); err != nil {
@@ -73,8 +73,18 @@ func Verify(ctx context.Context, bins []*Binary, o Options) (*Report, error) {
 		if err := v.form(f); err != nil {
 			return nil, err
 		}
+		r.Tried++
 	}
 	return r, nil
+}
+
+// partial is what is left of a run that err has ended: the report so far, if ctx was the reason.
+func (r *Report) partial(ctx context.Context, err error) (*Report, error) {
+	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+		return nil, err
+	}
+	r.Partial = true
+	return r, err
 }
 
 // renewAfter is how many forms the worlds are used for: their engines keep all that they have translated, which
@@ -102,6 +112,9 @@ func (r *Report) collect(ctx context.Context, bins []*Binary, o *Options) ([]sam
 			}
 			return info.Instructions%65536 != 0 || ctx.Err() == nil
 		})
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if o.Progress != nil {
 			o.Progress("files", i+1, len(bins))
 		}
@@ -115,8 +128,8 @@ func (r *Report) collect(ctx context.Context, bins []*Binary, o *Options) ([]sam
 		r.Files = append(r.Files, info)
 		r.Instructions += info.Instructions
 		r.Decoded += info.Decoded
+		r.Forms = len(forms)
 	}
-	r.Forms = len(forms)
 	if o.Sample > 0 && o.Sample < len(forms) {
 		rnd := rng(o.Seed)
 		for i := range o.Sample { // the first of a shuffle

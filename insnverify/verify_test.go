@@ -41,6 +41,8 @@ func verify(t testing.TB, o Options, bins ...*Binary) *Report {
 	for _, n := range r.NotRun {
 		notRun += n
 	}
+	require.False(t, r.Partial)
+	require.Equal(t, r.Sampled, r.Tried)
 	require.Equal(t, r.Sampled, r.Executed+r.Undefined+notRun, "every form is accounted for")
 	return r
 }
@@ -132,6 +134,52 @@ func TestVerifyNamesWhatItDoesNotRun(t *testing.T) {
 	require.Equal(t, 1, r.Undefined)
 	require.Equal(t, map[string]int{"VEX 0f 58": 1}, r.UndefinedListed)
 	require.Equal(t, []string{"0f30 wrmsr"}, r.NotRunListed["writes a model-specific register"])
+}
+
+// movdq2q and movq2dq take no memory; movq does.
+func TestVerifyLeavesOutMemoryThatIsNone(t *testing.T) {
+	ways, err := WaysNamed("classic", "modern-boost", "classic-far")
+	require.NoError(t, err)
+	memory := ofCode(t, "f2 0f d6 00", "f3 0f d6 00", "f2 0f d6 05 00 00 00 00", "f3 0f d6 44 24 08", "66 f2 0f d6 03", "f3 66 0f d6 03")
+	r := verify(t, Options{Seed: 1, States: 8, Ways: ways}, memory)
+	require.Equal(t, map[string]int{"takes no memory, which the engine does not see": 6}, r.NotRun)
+	r = verify(t, Options{Seed: 1, States: 8, Ways: ways}, ofCode(t, "f2 0f d6 c1", "f3 0f d6 c1", "66 0f d6 03", "66 0f d6 c1"))
+	requireNoDivergence(t, r)
+	require.Equal(t, 4, r.Executed)
+}
+
+// What was done before an interruption is not lost, and is the same as in the whole run.
+func TestVerifyInterrupted(t *testing.T) {
+	b, err := Open(libc(t))
+	require.NoError(t, err)
+	ways, err := WaysNamed("classic")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	o := Options{Sample: 300, Seed: 1, States: 1, Ways: ways, Progress: func(what string, done, _ int) {
+		if what == "forms" && done == 256 {
+			cancel()
+		}
+	}}
+	r, err := Verify(ctx, []*Binary{b}, o)
+	require.ErrorIs(t, err, context.Canceled)
+	require.True(t, r.Partial)
+	require.Equal(t, []int{256, 300}, []int{r.Tried, r.Sampled})
+	notRun := 0
+	for _, n := range r.NotRun {
+		notRun += n
+	}
+	require.Equal(t, r.Tried, r.Executed+r.Undefined+notRun)
+
+	o.Lengths = true
+	r, err = Verify(ctx, []*Binary{b}, o)
+	require.ErrorIs(t, err, context.Canceled, "while the files are read")
+	require.True(t, r.Partial)
+	require.Zero(t, r.Sampled)
+
+	r, err = Verify(ctx, []*Binary{{Name: "old", Bits: 32}}, Options{})
+	require.EqualError(t, err, "old: is 32-bit code, and there is no such guest to run it in")
+	require.Nil(t, r)
 }
 
 func TestVerifyIsDeterministic(t *testing.T) {

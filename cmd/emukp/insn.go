@@ -54,6 +54,8 @@ type target struct {
 	bits  int
 	code  []byte // from addr on
 	sym   func(uint64) (string, uint64)
+	given bool     // code is what was typed, so that none of it should be left
+	same  []string // places of other functions that have this one's name
 }
 
 func insnAction(_ context.Context, c *cli.Command) error {
@@ -78,7 +80,10 @@ func insnAction(_ context.Context, c *cli.Command) error {
 		}
 		return fmt.Errorf("insn: %w", err)
 	}
-	e.Where = t.where
+	e.Where, e.SameName = t.where, t.same
+	if t.given {
+		e.Left = hex.EncodeToString(t.code[e.Length:])
+	}
 	if c.Bool("json") {
 		return writeJSON(c.Root().Writer, e)
 	}
@@ -162,21 +167,31 @@ func inELF(b *insnverify.Binary, spec string) (*target, error) {
 		return nil, err
 	}
 	section, start := -1, addr
+	var same []string
 	if !isAddr {
-		f, ok := b.Lookup(name)
-		switch {
-		case !ok:
+		found := b.Lookup(name)
+		if len(found) == 0 {
 			return nil, b.NoSymbol(name)
-		case off >= f.Size:
+		}
+		f := found[0]
+		if off >= f.Size {
 			return nil, fmt.Errorf("%s: %s has %d bytes, there is no +%#x", b.Name, name, f.Size, off)
 		}
 		section, start, addr = f.Section, f.Addr, f.Addr+off
+		for _, other := range found[1:] {
+			same = append(same, fmt.Sprintf("%#x in %s", other.Addr+off, b.Sections[other.Section].Name))
+		}
 	} else if section = b.SectionAt(addr); section < 0 {
 		return nil, fmt.Errorf("%s: no code is at %#x", b.Name, addr)
-	} else if f, ok := b.FuncAt(section, addr); ok {
+	}
+	where := b.Where(section, addr)
+	if f, ok := b.FuncAt(section, addr); ok {
+		if !isAddr && start == f.Addr { // name may be an alias
+			where = fmt.Sprintf("%s+%#x", name, off)
+		}
 		start = f.Addr
 	}
-	t := &target{where: b.Where(section, addr), addr: addr, bits: b.Bits, code: b.Code(section, addr, x86.MaxInsnLen+1),
+	t := &target{where: where, addr: addr, bits: b.Bits, code: b.Code(section, addr, x86.MaxInsnLen+1), same: same,
 		sym: func(a uint64) (string, uint64) {
 			f, _ := b.FuncAt(section, a)
 			return f.Name, f.Addr
@@ -261,7 +276,7 @@ func ofHex(spec string, bits int) (*target, error) {
 	if err != nil || len(code) == 0 {
 		return nil, fmt.Errorf("'%s' is no string of hex bytes", spec)
 	}
-	return &target{bits: bits, code: code}, nil
+	return &target{bits: bits, code: code, given: true}, nil
 }
 
 func printExplanation(out io.Writer, e *insnverify.Explanation) error {
@@ -271,6 +286,15 @@ func printExplanation(out io.Writer, e *insnverify.Explanation) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", place, e.Text)
+	if n := len(e.SameName); n > 0 {
+		fmt.Fprintf(&b, "  the first of %d places of this name; also: %s\n", n+1, strings.Join(e.SameName, ", "))
+	}
+	if n := len(e.Left) / 2; n == 1 {
+		fmt.Fprintf(&b, "  1 byte more was given: %s\n", e.Left)
+	} else if n > 1 {
+		left, _ := hex.DecodeString(e.Left)
+		fmt.Fprintf(&b, "  %d bytes more were given: % x\n", n, left)
+	}
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	row := func(cells ...string) { fmt.Fprintf(w, "  %s\n", strings.Join(cells, "\t")) }
 	for _, f := range e.Fields {

@@ -16,10 +16,11 @@ import (
 	"emukp/scenarios"
 )
 
-const insnScanAbout = `Analyses every instruction of an ELF file's code: functions by symbol, linear within each; a file without .symtab
-by section. It counts them by class of the instruction table, by what a probe leads to in each model, and lists
-what does not decode: data among the code. With --lengths the decoder is compared with GNU objdump, or where there is
-none, with x86asm; if a length differs, the exit code is 1.
+const insnScanAbout = `Analyses every instruction of an ELF file's code: functions by symbol, linear within each, and likewise
+what lies between them (untyped labels, PLT, padding); a file without .symtab by section. It counts them by class of the
+instruction table, by what a probe leads to in each model, and lists what does not decode: data among the code.
+With --lengths the decoder is compared with GNU objdump, or where there is none, with x86asm; if a length differs, or
+nothing could be compared, the exit code is 1.
 
 Examples:
   emukp insn scan /lib/x86_64-linux-gnu/libc.so.6
@@ -60,15 +61,15 @@ func insnScanAction(ctx context.Context, c *cli.Command) error {
 	case errors.Is(err, context.Canceled):
 		return interrupted(c)
 	case err != nil:
-		return err
-	case o.Symbol != nil && s.Functions == 0:
+		return fmt.Errorf("insn scan: %w", err)
+	case o.Symbol != nil && s.Functions+s.Labels == 0:
 		return fmt.Errorf("insn scan: %s: no function matches '%s'", b.Name, o.Symbol)
 	case c.Bool("json"):
 		err = writeJSON(c.Root().Writer, s)
 	default:
 		err = printScan(c.Root().Writer, s)
 	}
-	if err == nil && s.Lengths != nil && s.Lengths.Mismatches > 0 {
+	if err == nil && s.Lengths != nil && !s.Lengths.OK() {
 		return exitCode(scenarios.ExitFail)
 	}
 	return err
@@ -93,10 +94,16 @@ func interrupted(c *cli.Command) error {
 func printScan(out io.Writer, s *insnverify.Scan) error {
 	var b strings.Builder
 	by := fmt.Sprintf("%d functions", s.Functions)
+	if s.Labels > 0 {
+		by += fmt.Sprintf(", %d untyped labels", s.Labels)
+	}
 	if s.Stripped && s.Functions == 0 {
 		by = "no .symtab, by section"
 	}
 	fmt.Fprintf(&b, "%s: %d-bit code, %s, %d bytes\n", s.File, s.Bits, by, s.Bytes)
+	if s.Outside > 0 && !s.Stripped {
+		fmt.Fprintf(&b, "%d bytes are outside functions (analysed linearly)\n", s.Outside)
+	}
 	fmt.Fprintf(&b, "%d instructions, %d places that do not decode\n\n", s.Instructions, s.Undecodable)
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "class\tcount")
@@ -132,6 +139,9 @@ func printScan(out io.Writer, s *insnverify.Scan) error {
 
 func printLengths(w io.Writer, l *insnverify.Lengths) {
 	fmt.Fprintf(w, "lengths against %s: %d compared, %d mismatches\n", l.Against, l.Compared, l.Mismatches)
+	if l.Vacuous != "" {
+		fmt.Fprintf(w, "  nothing was compared: %s\n", l.Vacuous)
+	}
 	for _, m := range l.Listed {
 		fmt.Fprintf(w, "  %#x %s %s: %d bytes, not %d\n", m.Addr, m.Bytes, m.Text, m.Want, m.Got)
 	}

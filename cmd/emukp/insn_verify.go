@@ -19,7 +19,8 @@ flags, FPU state and memory: once in place on the bare machine, and once with a 
 probed instructions. All registers, memory and the exception that ends the run are compared. The decoder's lengths
 are compared with objdump's, or where there is none, with x86asm's.
 
-What differs is printed, and the exit code is 1. Forms that can't be run are counted by reason.
+What differs is printed, and the exit code is 1. Forms that can't be run are counted by reason. Ctrl-C prints what was
+done so far, marked as partial, and the exit code is 130.
 
 Examples:
   emukp insn verify --sample 1000 /lib/x86_64-linux-gnu/libc.so.6
@@ -76,17 +77,18 @@ func insnVerifyAction(ctx context.Context, c *cli.Command) error {
 	o.Progress, end = progressOn(c)
 	r, err := insnverify.Verify(ctx, bins, o)
 	end()
-	switch {
-	case ctx.Err() != nil:
-		return interrupted(c)
-	case err != nil:
+	if err != nil && r == nil {
 		return fmt.Errorf("insn verify: %w", err)
-	case c.Bool("json"):
+	}
+	if c.Bool("json") {
 		err = writeJSON(c.Root().Writer, r)
-	default:
+	} else {
 		err = printVerify(c.Root().Writer, r)
 	}
-	if err == nil && r.Divergences+r.LengthMismatches > 0 {
+	if err == nil && r.Partial {
+		return interrupted(c)
+	}
+	if err == nil && !r.OK() {
 		return exitCode(scenarios.ExitFail)
 	}
 	return err
@@ -94,6 +96,12 @@ func insnVerifyAction(ctx context.Context, c *cli.Command) error {
 
 func printVerify(out io.Writer, r *insnverify.Report) error {
 	var b strings.Builder
+	switch {
+	case r.Partial && r.Sampled == 0:
+		fmt.Fprintln(&b, "partial, interrupted while the files were read:")
+	case r.Partial:
+		fmt.Fprintf(&b, "partial, interrupted after %d of %d forms:\n", r.Tried, r.Sampled)
+	}
 	for _, f := range r.Files {
 		fmt.Fprintf(&b, "%s: %d instructions, %d decoded, %d new forms\n", f.Name, f.Instructions, f.Decoded, f.Forms)
 		if f.Lengths != nil {

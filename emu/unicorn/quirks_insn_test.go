@@ -46,3 +46,13 @@ func TestForgottenImmediate(t *testing.T) {
 	stored := s.mem[scratchCode-scratchBase+0x3e:][:4]
 	require.Equal(t, []byte{0, 0xff, 0, 0}, stored, "0x38 from the next instruction is 0x40")
 }
+
+// movdq2q and movq2dq take registers only (SDM Vol. 2B); with memory they are undefined. The engine takes the ModRM for a register's,
+// so that the displacement is the next instruction.
+func TestMemoryIsTakenForARegister(t *testing.T) {
+	for _, code := range []string{"\xf2\x0f\xd6", "\xf3\x0f\xd6", "\x0f\x50"} {
+		st := cured(t).exec(code+"\x40\xcd\xf0", 0) // ModRM 40: a displacement of one byte, cd
+		require.Equal(t, uint32(x86.VecHypercall), st.Vector, "%x: int $0xf0", code)
+		require.EqualValues(t, scratchCode+len(code)+3, st.RIP)
+	}
+}
