@@ -79,6 +79,9 @@ type ctlblk struct {
 	s       *Subsystem
 }
 
+// getCtlblk is get_kprobe_ctlblk(): the control block of a CPU that it uses now.
+func (s *Subsystem) getCtlblk(c *kernel.CPU) *ctlblk { return &s.ctl[c.ID] }
+
 // Walks counts how often each transition was made, by the states that it
 // leads from and to.
 type Walks [numStatus][numStatus]uint64

@@ -27,8 +27,8 @@ func (s *Subsystem) exceptionsNotify(t *traps.Trap) traps.Verdict {
 	case traps.DieDebug:
 		handled = s.postKprobeHandler(c, t.Regs)
 	case traps.DiePageFault, traps.DieGPF, traps.DieTrap:
-		s.faultInBoosted(&s.ctl[c.ID], t.Regs)
-		if s.ctl[c.ID].site != nil && !s.enteredTrap(c, &s.ctl[c.ID], t.Regs) {
+		s.faultInBoosted(s.getCtlblk(c), t.Regs)
+		if cb := s.getCtlblk(c); cb.site != nil && !s.enteredTrap(c, cb, t.Regs) {
 			handled = s.kprobeFaultHandler(c, t)
 		}
 	}
@@ -41,7 +41,7 @@ func (s *Subsystem) exceptionsNotify(t *traps.Trap) traps.Verdict {
 // kprobeHandler is kprobe_handler, later kprobe_int3_handler: an int3 was
 // executed in the kernel.
 func (s *Subsystem) kprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
-	cb := &s.ctl[c.ID]
+	cb := s.getCtlblk(c)
 	addr := regs.IP() - 1
 	st := s.sites[addr]
 	if st == nil || !st.armed {
@@ -218,7 +218,7 @@ func (s *Subsystem) unrecoverable(c *kernel.CPU, cb *ctlblk, st *site) {
 
 // postKprobeHandler is post_kprobe_handler: the copy has been stepped.
 func (s *Subsystem) postKprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
-	cb := &s.ctl[c.ID]
+	cb := s.getCtlblk(c)
 	st := cb.site
 	if st == nil || cb.status != HitSS && cb.status != Reenter {
 		return false
@@ -247,7 +247,7 @@ func (s *Subsystem) postKprobeHandler(c *kernel.CPU, regs traps.Regs) bool {
 // leftForUser: an iret that was stepped has gone to user mode, and its step trap
 // comes from there.
 func (s *Subsystem) leftForUser(c *kernel.CPU, regs traps.Regs) bool {
-	cb := &s.ctl[c.ID]
+	cb := s.getCtlblk(c)
 	st := cb.site
 	const iret = insn.AbsIP | insn.SetsIF | insn.SetsTF
 	if st == nil || cb.status != HitSS && cb.status != Reenter || st.way == stepInt3 || st.plan.Fixup&iret != iret {
@@ -351,7 +351,7 @@ func (s *Subsystem) fixStack(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Reg
 // kernel handles it as if no probe were there. In a handler, the probe's
 // fault_handler is asked, then the exception table.
 func (s *Subsystem) kprobeFaultHandler(c *kernel.CPU, t *traps.Trap) bool {
-	cb := &s.ctl[c.ID]
+	cb := s.getCtlblk(c)
 	st, regs := cb.site, t.Regs
 	switch cb.status {
 	case HitSS, Reenter:

@@ -143,7 +143,7 @@ func (cb *ctlblk) bringBack(c *kernel.CPU, regs traps.Regs) {
 
 // argsPreHandler runs an entry that is Go; it needs no jprobe_return.
 func (s *Subsystem) argsPreHandler(c *kernel.CPU, p *Kprobe, regs traps.Regs) int {
-	cb := &s.ctl[c.ID]
+	cb := s.getCtlblk(c)
 	cb.putAside(c, p.jp, regs)
 	j := &cb.jprobe
 	var args []uint64
@@ -167,7 +167,7 @@ func (s *Subsystem) argsPreHandler(c *kernel.CPU, p *Kprobe, regs traps.Regs) in
 // stays as it is until jprobe_return. The return address is replaced, so that
 // an entry that returns is noticed; longjmp puts it back with the rest.
 func (s *Subsystem) setjmpPreHandler(c *kernel.CPU, p *Kprobe, regs traps.Regs) int {
-	cb := &s.ctl[c.ID]
+	cb := s.getCtlblk(c)
 	cb.putAside(c, p.jp, regs)
 	err := c.V.Write64(c.Data()+s.jprobe.savedSP, regs.SP())
 	if err == nil {

@@ -161,7 +161,7 @@ func New(k *kernel.Kernel, opts Options) *Subsystem {
 	k.Notes = append(k.Notes, s.note)
 	k.RecoverText = s.recoverText
 	k.Resets = append(k.Resets, func(c *kernel.CPU) {
-		s.ctl[c.ID].dropSegment(c)
+		s.getCtlblk(c).dropSegment(c)
 		s.ctl[c.ID] = ctlblk{s: s}
 	})
 	s.resolveJprobeSyms()

@@ -48,7 +48,7 @@ func (s *Subsystem) callFault(c *kernel.CPU, p *Kprobe, regs traps.Regs, v x86.V
 	if !s.opts.RobustFaults {
 		return p.Fault(c, p, regs, v)
 	}
-	cb := &s.ctl[c.ID]
+	cb := s.getCtlblk(c)
 	if cb.inFault {
 		return 0
 	}
@@ -65,7 +65,7 @@ func (s *Subsystem) callFault(c *kernel.CPU, p *Kprobe, regs traps.Regs, v x86.V
 
 // InHandler says whether a handler that Guard protects runs on the CPU now.
 func (s *Subsystem) InHandler(c *kernel.CPU) bool {
-	cb := &s.ctl[c.ID]
+	cb := s.getCtlblk(c)
 	if cb.divert.p != nil {
 		return cb.divert.here(c, 0) || c.Jumps() > 0 && c.TrapDepth() == c.JumpDepth() && !c.Interrupted()
 	}
@@ -87,7 +87,7 @@ func (s *Subsystem) Guard(c *kernel.CPU, f func()) (left bool) {
 		f()
 		return false
 	}
-	cb := &s.ctl[c.ID]
+	cb := s.getCtlblk(c)
 	handler := cb.handler
 	left = c.Setjmp(f)
 	if left {
@@ -102,7 +102,7 @@ func (s *Subsystem) Guard(c *kernel.CPU, f func()) (left bool) {
 
 // leaveHandler is the last thing that is tried before an oops.
 func (s *Subsystem) leaveHandler(c *kernel.CPU, t *traps.Trap) bool {
-	cb := &s.ctl[c.ID]
+	cb := s.getCtlblk(c)
 	p := cb.handler
 	if t.Vector == x86.DF || t.Vector == x86.MC {
 		return false

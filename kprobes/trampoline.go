@@ -29,7 +29,7 @@ type Busy struct{ was bool }
 // miss, as if it fell into a handler of p. A nil p names no probe.
 func (s *Subsystem) BusyBegin(c *kernel.CPU, p *Kprobe) Busy {
 	c.PreemptDisable()
-	cb := &s.ctl[c.ID]
+	cb := s.getCtlblk(c)
 	if cb.site != nil {
 		return Busy{true}
 	}
@@ -45,7 +45,7 @@ func (s *Subsystem) BusyBegin(c *kernel.CPU, p *Kprobe) Busy {
 // BusyEnd is kprobe_busy_end.
 func (s *Subsystem) BusyEnd(c *kernel.CPU, b Busy) {
 	if !b.was {
-		cb := &s.ctl[c.ID]
+		cb := s.getCtlblk(c)
 		cb.handler = nil
 		cb.reset(c)
 	}
