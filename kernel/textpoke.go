@@ -1,7 +1,9 @@
 package kernel
 
 import (
+	"cmp"
 	"encoding/binary"
+	"slices"
 
 	"emukp/emu"
 	"emukp/emu/x86"
@@ -25,38 +27,124 @@ func (c *CPU) TextPoke(pokes ...Poke) error {
 			return err
 		}
 	}
-	sync := func(o *CPU) {
-		for _, p := range pokes {
-			if err := o.V.FlushCode(p.Addr, uint64(len(p.Bytes))); err != nil {
-				o.Die(err)
-			}
-		}
+	if stuck := c.TextSync(pokes...); stuck != nil {
+		c.syncNow(stuck.CPUs, pokes)
 	}
-	sync(c)
-	if c.Atomic() {
-		for _, o := range c.K.CPUs {
-			if o != c {
-				sync(o)
-			}
-		}
-		return nil
+	return nil
+}
+
+// TextSync makes every CPU execute a serialising instruction, by IPI, and waits
+// for all (on_each_cpu(sync_core)): after it none runs what stood at pokes
+// before. In an atomic context, where no answer can be waited for, they see the
+// bytes at once. A CPU that does not answer within Config.StuckBound is named by
+// the error, and has not been told.
+func (c *CPU) TextSync(pokes ...Poke) *StuckError {
+	spans := textSpans(pokes)
+	c.serialize(spans)
+	if !c.Atomic() {
+		return c.OnEachOther(func(o *CPU) { o.serialize(spans) })
 	}
-	if stuck := c.OnEachOther(sync); stuck != nil {
-		for _, id := range stuck.CPUs { // it is not in this text, and must not find it stale later
-			sync(c.K.CPUs[id])
+	for _, o := range c.K.CPUs {
+		if o != c {
+			o.serialize(spans)
 		}
 	}
 	return nil
+}
+
+// syncNow is for CPUs that do not answer: they are not in this text, and must
+// not find it stale later.
+func (c *CPU) syncNow(cpus []int, pokes []Poke) {
+	spans := textSpans(pokes)
+	for _, id := range cpus {
+		c.K.CPUs[id].serialize(spans)
+	}
+}
+
+// serialize drops what the CPU has translated of spans.
+func (c *CPU) serialize(spans []span) {
+	for _, s := range spans {
+		if err := c.V.FlushCode(s.start, s.end-s.start); err != nil {
+			c.Die(err)
+		}
+	}
+}
+
+// A span is a part of one page.
+type span struct{ start, end uint64 }
+
+// textSpans are the bytes of pokes, and for many in one page all that lies
+// between them: dropping a translation too many costs less than asking for each.
+func textSpans(pokes []Poke) []span {
+	spans := make([]span, 0, len(pokes))
+	for _, p := range pokes {
+		for at, end := p.Addr, p.Addr+uint64(len(p.Bytes)); at < end; {
+			n := min(end-at, x86.PageSize-at&x86.PageMask)
+			spans = append(spans, span{at, at + n})
+			at += n
+		}
+	}
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	const near = 256
+	merged := spans[:0]
+	for _, s := range spans {
+		if n := len(merged) - 1; n >= 0 && s.start/x86.PageSize == merged[n].start/x86.PageSize && s.start < merged[n].end+near {
+			merged[n].end = max(merged[n].end, s.end)
+		} else {
+			merged = append(merged, s)
+		}
+	}
+	return merged
 }
 
 // TextWrite writes kernel text that no CPU has ever run, so that none has to be
 // told.
 func (c *CPU) TextWrite(p Poke) error {
 	err := c.V.Poke(p.Addr, p.Bytes)
-	if err == nil && c.K.Trace.Enabled {
-		c.K.Trace.Emit(c, Event{Kind: EvPoke, IP: p.Addr, Arg: uint64(len(p.Bytes)), Name: hexBytes(p.Bytes)})
+	if err == nil {
+		c.tracePoke(p)
 	}
 	return err
+}
+
+// TextStore writes kernel text as a plain memcpy does, and tells nobody. One
+// aligned store of 1, 2, 4 or 8 bytes is seen whole; anything else byte by byte,
+// and other CPUs may run after each byte. Several pokes are written in one go.
+func (c *CPU) TextStore(pokes ...Poke) error {
+	for _, p := range pokes { // all or nothing
+		if err := c.V.Peek(p.Addr, make([]byte, len(p.Bytes))); err != nil {
+			return err
+		}
+	}
+	torn := len(pokes) == 1 && !oneStore(pokes[0])
+	for _, p := range pokes {
+		if !torn {
+			if err := c.TextWrite(p); err != nil {
+				return err
+			}
+			continue
+		}
+		for i := range p.Bytes {
+			if err := c.TextWrite(Poke{p.Addr + uint64(i), p.Bytes[i : i+1]}); err != nil {
+				return err
+			}
+			c.Yield()
+		}
+	}
+	return nil
+}
+
+// oneStore: the processor makes a naturally aligned store of up to eight bytes
+// visible at once (SDM 3A 8.1.1).
+func oneStore(p Poke) bool {
+	n := uint64(len(p.Bytes))
+	return n <= 8 && n&(n-1) == 0 && p.Addr&(n-1) == 0
+}
+
+func (c *CPU) tracePoke(p Poke) {
+	if c.K.Trace.Enabled {
+		c.K.Trace.Emit(c, Event{Kind: EvPoke, IP: p.Addr, Arg: uint64(len(p.Bytes)), Name: hexBytes(p.Bytes)})
+	}
 }
 
 func hexBytes(b []byte) string {

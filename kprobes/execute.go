@@ -29,7 +29,7 @@ func (s *Subsystem) runsAway(st *site, probes []*Kprobe) bool {
 // hit: the instruction's turn.
 func (s *Subsystem) execute(c *kernel.CPU, cb *ctlblk, st *site, regs traps.Regs) {
 	traced := cb.savedFlags&x86.FlagTF != 0
-	if s.runsAway(st, cb.probes) && (!traced || st.way == leaving) {
+	if s.runsAway(st, cb.probes) && (!traced || st.way == leaving || st.group) {
 		s.boost(c, st, regs)
 		cb.reset(c)
 		c.PreemptEnable()

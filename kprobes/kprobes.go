@@ -86,8 +86,10 @@ type site struct {
 	ainsn
 	opcode byte // what the int3 replaced
 	armed  bool
-	gone   bool // its text was unloaded, and the site left Subsystem.sites
-	own    bool // the architecture's: a trampoline's
+	gone   bool   // its text was unloaded, and the site left Subsystem.sites
+	own    bool   // the architecture's: a trampoline's
+	swap   []byte // the instruction that its copy is of, not the one in place: swapi.go
+	group  bool   // swap is several instructions; way is boosted
 }
 
 // enabled says whether the site needs its int3.
@@ -142,7 +144,8 @@ type Subsystem struct {
 	trampolines int
 	gone        []*site // whose text was unloaded while probes were registered
 	going       []guestimg.Range
-	disarmed    bool // kprobes_all_disarmed
+	disarmed    bool           // kprobes_all_disarmed
+	filling     *[]kernel.Poke // slots that a batch fills
 }
 
 // New starts kprobes on a kernel: init_kprobes. It joins the die chain ahead
@@ -352,7 +355,7 @@ func (st *site) add(p *Kprobe) {
 // arm makes text agree with the probes: int3 when one is enabled, otherwise
 // the original byte.
 func (s *Subsystem) arm(c *kernel.CPU, st *site) error {
-	want := st.enabled() && (!s.disarmed || st.own)
+	want := st.enabled() && (!s.disarmed || st.own || st.swap != nil)
 	if want == st.armed || st.gone {
 		return nil
 	}

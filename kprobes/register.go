@@ -211,6 +211,7 @@ func (s *Subsystem) recoverText(addr uint64, b []byte) {
 		}
 		if st := s.sites[addr+uint64(i)]; st != nil {
 			b[i] = st.opcode
+			copy(b[i:], st.swap) // what whoever hits it runs
 		}
 	}
 }

@@ -177,11 +177,20 @@ func (s *Subsystem) prepareSlot(c *kernel.CPU, st *site, pr *preparation) error 
 	if st.way == boosted || st.way == leaving {
 		s.boosted[slot] = st
 	}
-	poke := kernel.Poke{Addr: slot, Bytes: buf[:sc.size]}
-	if fresh {
-		return c.TextWrite(poke)
+	return s.fillSlot(c, kernel.Poke{Addr: slot, Bytes: buf[:sc.size]}, fresh)
+}
+
+// fillSlot writes a slot. Those that somebody may have used before are told of,
+// for a batch of them together.
+func (s *Subsystem) fillSlot(c *kernel.CPU, p kernel.Poke, fresh bool) error {
+	switch {
+	case fresh:
+		return c.TextWrite(p)
+	case s.filling != nil:
+		*s.filling = append(*s.filling, p)
+		return nil
 	}
-	return c.TextPoke(poke)
+	return c.TextPoke(p)
 }
 
 var errNoRoom = errors.New("no room for an int3 behind the copy")
