@@ -21,6 +21,7 @@ type Poke struct {
 // answer in time, since it never leaves a handler.
 func (c *CPU) TextPoke(pokes ...Poke) error {
 	for _, p := range pokes {
+		c.PatchStep("writes "+hexBytes(p.Bytes), p.Addr)
 		if err := c.TextWrite(p); err != nil {
 			return err
 		}
@@ -41,6 +42,7 @@ func (c *CPU) TextPoke(pokes ...Poke) error {
 		}
 		return nil
 	}
+	c.PatchStep("sends the IPIs of the change", pokes[0].Addr)
 	if stuck := c.OnEachOther(sync); stuck != nil {
 		for _, id := range stuck.CPUs { // it is not in this text, and must not find it stale later
 			sync(c.K.CPUs[id])
@@ -77,7 +79,7 @@ func hexBytes(b []byte) string {
 func (k *Kernel) AllocText(size uint64, name string) (uint64, error) {
 	addr, err := k.mm.allocModule(size, emu.ProtRead|emu.ProtExec)
 	if err == nil {
-		k.Syms.addRange(name, addr, size)
+		err = k.ownText(addr, size, name)
 	}
 	return addr, err
 }
@@ -87,7 +89,7 @@ func (k *Kernel) AllocText(size uint64, name string) (uint64, error) {
 func (k *Kernel) AllocFarText(size uint64, name string) (uint64, error) {
 	addr, err := k.mm.allocFar(size, emu.ProtRead|emu.ProtExec)
 	if err == nil {
-		k.Syms.addRange(name, addr, size)
+		err = k.ownText(addr, size, name)
 	}
 	return addr, err
 }
