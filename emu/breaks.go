@@ -133,7 +133,7 @@ func (v *VCPU) forgetHostInsns(lo, hi uint64) {
 // machine's own, or passes: hooks outlive their reason.
 func (v *VCPU) atBreak() *Exit {
 	v.uncount()
-	if v.breaks[v.St.RIP] {
+	if v.breaks[v.St.RIP] || v.ranges.holds(v.St.RIP) {
 		v.SetFlags(v.St.RFLAGS | x86.FlagRF)
 		v.exit = Exit{Kind: ExitBreak, Addr: v.St.RIP}
 		return &v.exit

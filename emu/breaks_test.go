@@ -218,3 +218,26 @@ func TestBreakInUserCode(t *testing.T) {
 	require.Equal(t, uint64(userText+1), v.IP())
 	require.Equal(t, "#GP code 0x0", v.Run(Limit{Insns: 9}).String())
 }
+
+// A range has a break before each instruction in it, whatever its bytes are by
+// then, and a break of its own inside it is still one arrival.
+func TestBreaksInARange(t *testing.T) {
+	v := bare(t, 1).CPUs()[0]
+	const loop = "\xb9\x03\x00\x00\x00\x90\xff\xc0\xff\xc9\x75\xf9\xf4" // as above
+	code(t, v, textVA, loop)
+	require.Empty(t, hits(t, v, Limit{Insns: 1000}))
+	require.NoError(t, v.AddBreak(textVA+6))
+	require.NoError(t, v.AddBreaks(textVA+5, textVA+10))
+	require.ErrorContains(t, v.AddBreaks(textVA+9, textVA+11), "there are some")
+	require.ErrorContains(t, v.AddBreaks(textVA+11, textVA+11), "nothing is in it")
+	require.NoError(t, v.AddBreak(textVA+8))
+	for _, l := range limits {
+		v.SetIP(textVA)
+		require.Equal(t, []uint64{5, 6, 8, 5, 6, 8, 5, 6, 8}, hits(t, v, l), "%+v", l)
+	}
+	require.NoError(t, v.DelBreak(textVA+8))
+	require.NoError(t, v.Poke(textVA+6, []byte("\x90\x90"))) // inc becomes two nops
+	require.NoError(t, v.FlushCode(textVA+6, 2))
+	v.SetIP(textVA)
+	require.Equal(t, []uint64{5, 6, 7, 8, 5, 6, 7, 8, 5, 6, 7, 8}, hits(t, v, Limit{Insns: 1000}))
+}

@@ -27,6 +27,7 @@ type VCPU struct {
 
 	census census
 	breaks map[uint64]bool // those of AddBreak
+	ranges breakRanges     // those of AddBreaks
 	door   bool
 }
 
@@ -213,7 +214,7 @@ func (v *VCPU) SetDoor(on bool) {
 }
 
 // setDoor: a break may be in what the door does at once.
-func (v *VCPU) setDoor() { v.St.Door = bit(v.door && len(v.breaks) == 0) }
+func (v *VCPU) setDoor() { v.St.Door = bit(v.door && len(v.breaks)+len(v.ranges) == 0) }
 
 func (v *VCPU) fail(format string, args ...any) *Exit {
 	v.exit = Exit{Kind: ExitFailed, Err: fmt.Errorf("emu: CPU %d: "+format, append([]any{v.ID}, args...)...)}

@@ -32,6 +32,9 @@ type CPU struct {
 	waitingFor string
 	halted     bool
 	dead       bool // being killed: nothing may run
+	stopped    bool // at stopAt, to be chosen (see window.go)
+	stopAt     Stop
+	gaveWay    bool // by a hypercall: it waits for somebody in a loop
 
 	traps   [maxTrapDepth]traps.Trap
 	depth   int // of traps being handled in Go
@@ -105,6 +108,7 @@ func (c *CPU) runWork() error {
 // ended cleans up after the work or the idle loop.
 func (c *CPU) ended(err error) {
 	c.depth, c.waiting, c.halted, c.idling = 0, nil, false, false
+	c.stopped, c.gaveWay = false, false
 	c.jumps = nil
 	c.work = nil
 	if err != nil {
@@ -211,7 +215,13 @@ func (c *CPU) WaitFor(what string, cond func() bool) {
 }
 
 // Yield is a scheduling point: others may run first.
-func (c *CPU) Yield() { c.pause() }
+func (c *CPU) Yield() {
+	if c.K.window != nil {
+		c.makeStop(Stop{Step: "goes on after a spin"})
+		return
+	}
+	c.pause()
+}
 
 // openWindow lets pending interrupts in while Go code runs: they are taken on
 // the way through a guest function that does nothing.

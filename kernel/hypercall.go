@@ -60,7 +60,9 @@ func (c *CPU) hypercall() {
 		}
 	case hcYield:
 		v.SetReg(x86.RAX, 0)
+		c.gaveWay = true
 		c.pause()
+		c.gaveWay = false
 	case hcClock:
 		ret = c.K.M.Now()
 	case hcSyscall:

@@ -75,6 +75,8 @@ type Kernel struct {
 	image   *guestimg.Image
 	modules []*Module
 	sched   scheduler
+	window  *window     // nil: nobody explores orders
+	texts   [][2]uint64 // of AllocText
 	off     offsets
 	rcu     []rcuHead
 	logPart string // the unfinished line

@@ -83,10 +83,7 @@ func (c *CPU) loop(until uint64) {
 				return
 			}
 		case emu.ExitBreak:
-			if c.K.OnBreak != nil {
-				c.K.OnBreak(c, x.Addr)
-				c.cutLoneSlice()
-			}
+			c.broke(x.Addr)
 		case emu.ExitSyscall:
 			c.syscallInsn()
 		case emu.ExitBus:
@@ -212,6 +209,7 @@ func (c *CPU) trap(addr uint64, vec x86.Vector, code uint64) {
 		t.CR2 = c.V.CR2()
 	}
 	c.depth++
+	c.stopTrap(t)
 	c.K.Traps.Dispatch(t)
 	c.depth--
 	if c.K.Trace.Enabled {

@@ -36,6 +36,7 @@ func (c *CPU) SynchronizeSched() {
 	if c.Atomic() {
 		return
 	}
+	c.PatchStep("begins a grace period", 0)
 	s := c.K.snapshot()
 	c.WaitFor("handlers in flight on other CPUs", func() bool { return c.K.passed(s, c) })
 	c.K.runRCU()

@@ -65,6 +65,7 @@ func (c *CPU) SynchronizeSchedWithin() error {
 	if c.Atomic() {
 		return nil
 	}
+	c.PatchStep("begins a grace period", 0)
 	s := c.K.snapshot()
 	err := c.waitWithin("the handlers of other CPUs", func() bool { return c.K.passed(s, c) },
 		func(o *CPU) bool { return !o.passed(s) })

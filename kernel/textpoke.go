@@ -23,6 +23,7 @@ type Poke struct {
 // answer in time, since it never leaves a handler.
 func (c *CPU) TextPoke(pokes ...Poke) error {
 	for _, p := range pokes {
+		c.PatchStep("writes "+hexBytes(p.Bytes), p.Addr)
 		if err := c.TextWrite(p); err != nil {
 			return err
 		}
@@ -42,6 +43,9 @@ func (c *CPU) TextSync(pokes ...Poke) *StuckError {
 	spans := textSpans(pokes)
 	c.serialize(spans)
 	if !c.Atomic() {
+		if len(pokes) > 0 {
+			c.PatchStep("sends the IPIs of the change", pokes[0].Addr)
+		}
 		return c.OnEachOther(func(o *CPU) { o.serialize(spans) })
 	}
 	for _, o := range c.K.CPUs {
@@ -119,12 +123,14 @@ func (c *CPU) TextStore(pokes ...Poke) error {
 	torn := len(pokes) == 1 && !oneStore(pokes[0])
 	for _, p := range pokes {
 		if !torn {
+			c.PatchStep("writes "+hexBytes(p.Bytes), p.Addr)
 			if err := c.TextWrite(p); err != nil {
 				return err
 			}
 			continue
 		}
 		for i := range p.Bytes {
+			c.PatchStep("writes "+hexBytes(p.Bytes[i:i+1]), p.Addr+uint64(i))
 			if err := c.TextWrite(Poke{p.Addr + uint64(i), p.Bytes[i : i+1]}); err != nil {
 				return err
 			}
@@ -165,7 +171,7 @@ func hexBytes(b []byte) string {
 func (k *Kernel) AllocText(size uint64, name string) (uint64, error) {
 	addr, err := k.mm.allocModule(size, emu.ProtRead|emu.ProtExec)
 	if err == nil {
-		k.Syms.addRange(name, addr, size)
+		err = k.ownText(addr, size, name)
 	}
 	return addr, err
 }
@@ -175,7 +181,7 @@ func (k *Kernel) AllocText(size uint64, name string) (uint64, error) {
 func (k *Kernel) AllocFarText(size uint64, name string) (uint64, error) {
 	addr, err := k.mm.allocFar(size, emu.ProtRead|emu.ProtExec)
 	if err == nil {
-		k.Syms.addRange(name, addr, size)
+		err = k.ownText(addr, size, name)
 	}
 	return addr, err
 }

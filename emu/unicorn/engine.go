@@ -136,6 +136,7 @@ type Engine struct {
 	c      *C.ukp_engine
 	layout *C.ukp_layout
 	breaks map[uint64]C.uc_hook
+	ranges [][2]uint64 // of AddBreaks, which do not overlap
 }
 
 // Open makes an engine for 32- or 64-bit code with an explicit CPU model.
@@ -313,15 +314,42 @@ func (e *Engine) FlushTLB(root, code uint64) error {
 // AddBreak makes Run stop with ExitBreak before the instruction at addr. The
 // translations of addr have to be dropped by the caller.
 func (e *Engine) AddBreak(addr uint64) error {
-	if _, ok := e.breaks[addr]; ok {
+	if _, ok := e.breaks[addr]; ok || e.inRange(addr) {
 		return nil
 	}
 	var h C.uc_hook
-	if err := check("add break", C.ukp_add_break(e.c, C.uint64_t(addr), &h)); err != nil {
+	if err := check("add break", C.ukp_add_break(e.c, C.uint64_t(addr), C.uint64_t(addr), &h)); err != nil {
 		return err
 	}
 	e.breaks[addr] = h
 	return nil
+}
+
+// AddBreaks is AddBreak for each address of [lo, hi), for good. No address may
+// have two hooks: RF passes one.
+func (e *Engine) AddBreaks(lo, hi uint64) error {
+	for addr := range e.breaks {
+		if addr >= lo && addr < hi {
+			if err := e.DelBreak(addr); err != nil {
+				return err
+			}
+		}
+	}
+	var h C.uc_hook
+	if err := check("add breaks", C.ukp_add_break(e.c, C.uint64_t(lo), C.uint64_t(hi-1), &h)); err != nil {
+		return err
+	}
+	e.ranges = append(e.ranges, [2]uint64{lo, hi})
+	return nil
+}
+
+func (e *Engine) inRange(addr uint64) bool {
+	for _, r := range e.ranges {
+		if addr >= r[0] && addr < r[1] {
+			return true
+		}
+	}
+	return false
 }
 
 // DelBreak takes a break away again; as with AddBreak, translations remain.

@@ -397,7 +397,7 @@ uc_err ukp_add_hooks(ukp_engine *e, bool raw)
 	return r;
 }
 
-uc_err ukp_add_break(ukp_engine *e, uint64_t addr, uc_hook *h)
+uc_err ukp_add_break(ukp_engine *e, uint64_t first, uint64_t last, uc_hook *h)
 {
-	return uc_hook_add(e->uc, h, UC_HOOK_CODE, on_break, e, addr, addr);
+	return uc_hook_add(e->uc, h, UC_HOOK_CODE, on_break, e, first, last);
 }

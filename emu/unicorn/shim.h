@@ -156,7 +156,7 @@ void ukp_fetch(ukp_engine *e);
 void ukp_attention(ukp_engine *e, bool more);
 uc_err ukp_add_hooks(ukp_engine *e, bool raw);
 uint64_t ukp_get(uc_engine *uc, int reg);
-uc_err ukp_add_break(ukp_engine *e, uint64_t addr, uc_hook *h);
+uc_err ukp_add_break(ukp_engine *e, uint64_t first, uint64_t last, uc_hook *h);
 uc_err ukp_cover(ukp_engine *e, uint64_t va, uint64_t size);
 uint64_t ukp_block_key(const ukp_engine *e, uint64_t addr);
 void ukp_census_put(ukp_engine *e, uint64_t key, uint32_t size, uint16_t insns, uint16_t flags);
